@@ -1,0 +1,134 @@
+"""What a model family is: a frozen record, a ``fit`` function, and the fitted thing that it returns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from tabwright.onnx.graph import Graph
+from tabwright.space import Space
+from tabwright.types import Array, Floats, Ints, Params, Task
+
+
+class Link(StrEnum):
+    """How raw scores become predictions. Fold models of one candidate are averaged before it is applied."""
+
+    IDENTITY = "identity"
+    SIGMOID = "sigmoid"
+    SOFTMAX = "softmax"
+
+
+class View(StrEnum):
+    """The form of the feature matrix that a family wants."""
+
+    NATIVE = "native"  # categories as whole-number codes in marked columns, NaN for missing
+    TREES = "trees"  # categories as numbers with an order (target statistics, frequencies, flags), NaN allowed
+    DENSE = "dense"  # imputed, scaled, one-hot; no NaN
+    SMOOTH = "smooth"  # DENSE with piecewise-linear encoded numerics
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a family may need to know of the feature matrix. Whole-number codes run from 0 to cardinality - 1."""
+
+    n_features: int
+    categorical: tuple[int, ...] = ()
+    cardinality: tuple[int, ...] = ()
+    monotone: tuple[int, ...] = ()  # -1, 0, 1 per feature, or empty
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows to learn from or to stop by.
+
+    X : float32 (n_rows, n_features), C-contiguous. y : float64 (n_rows,) in regression (mean 0, deviation 1),
+    int64 class codes in classification. weight : float64 (n_rows,) with mean 1, or None.
+    """
+
+    X: Floats
+    y: Array
+    weight: Floats | None = None
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """Everything around the data of one fit."""
+
+    task: Task
+    n_classes: int  # 1 in regression
+    columns: Columns
+    seed: int = 0
+    n_threads: int = 1
+    deadline: float = field(default=float("inf"))  # time.monotonic() by which fit should have returned
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of a raw score: 1 in regression and binary, n_classes in multiclass."""
+        return self.n_classes if self.task is Task.MULTICLASS else 1
+
+    def seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A fitted model: a frozen dataclass of arrays, numbers, strings and bytes (see ``store.codec``)."""
+
+    @property
+    def link(self) -> Link: ...
+
+    def predict(self, X: Floats) -> Floats:
+        """Raw scores, float64 (n_rows, n_outputs)."""
+
+    def to_onnx(self, graph: Graph, x: str) -> str:
+        """Emit the same raw scores, float64 (rows, n_outputs), from the float32 matrix ``x``."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One model family. Tests, docs, CLI and UI read these facts and no others.
+
+    ``fit(train, valid, params, context)`` trains on ``train``; ``valid`` (or None) is only for early stopping.
+    It returns by ``context.deadline`` with what it has by then, or raises ``FitError``.
+    """
+
+    name: str
+    title: str
+    tasks: frozenset[Task]
+    view: View
+    space: Space
+    fit: Callable[[Sample, Sample | None, Params, FitContext], Fitted]
+    source: str  # the literature
+    max_rows: int | None = None  # not offered for larger tables
+    max_features: int | None = None
+
+
+def apply_link(raw: Floats, link: Link, task: Task) -> Floats:
+    """Predictions from raw scores: (n, 1) values or P(second class), or (n, n_classes) probabilities."""
+    if link is Link.IDENTITY:
+        return raw if task is Task.REGRESSION else np.clip(raw, 0.0, 1.0)
+    if link is Link.SIGMOID:
+        return 1.0 / (1.0 + np.exp(-np.clip(raw, -700, 700)))
+    shifted = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def link_to_onnx(graph: Graph, raw: str, link: Link, task: Task) -> str:
+    """Emit :func:`apply_link`."""
+    if link is Link.IDENTITY:
+        if task is Task.REGRESSION:
+            return raw
+        return graph.node("Clip", raw, graph.const(0.0), graph.const(1.0))
+    if link is Link.SIGMOID:
+        return graph.node("Sigmoid", raw)
+    return graph.node("Softmax", raw, axis=1)
+
+
+def class_counts(y: Ints, n_classes: int, weight: Floats | None) -> Floats:
+    """Weighted rows per class, shape (n_classes,)."""
+    return np.bincount(y, weights=weight, minlength=n_classes).astype(np.float64)

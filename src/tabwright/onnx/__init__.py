@@ -1,0 +1,1 @@
+"""The one place that builds ONNX graphs: builder, tree emitter, parity check."""

@@ -1,0 +1,188 @@
+"""Builder of one ONNX graph: constants and nodes are shared, forests merged, what nothing uses is dropped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from tabwright.onnx.forest import Forest, combine, stack_outputs
+from tabwright.onnx.tree_node import tree_ensemble_node
+from tabwright.types import Array
+
+ONNX_OPSET, ML_OPSET, MS_OPSET, IR_VERSION = 21, 5, 1, 10
+ML, MS = "ai.onnx.ml", "com.microsoft"
+
+
+class Graph:
+    """An ONNX graph under construction. Tensors are named by strings that ``input``, ``const``, ``node`` return.
+
+    Equal constants and equal nodes (same operator, inputs and attributes) are emitted once, so parts that the
+    folds and members of an ensemble have in common cost nothing twice. Forests over one feature matrix end in
+    one ``TreeEnsemble`` node.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, onnx.NodeProto] = {}  # by first output
+        self._producer: dict[str, str] = {}  # any output -> first output of its node
+        self._seen: dict[Any, list[str]] = {}
+        self._constants: dict[str, onnx.TensorProto] = {}
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+        self._forests: dict[str, tuple[str, Forest]] = {}  # output -> (feature matrix, forest)
+        self._count = 0
+
+    def _name(self, stem: str) -> str:
+        self._count += 1
+        return f"{stem}_{self._count}"
+
+    def input(self, name: str, dtype: int, width: int) -> str:
+        """Declare an input of shape (rows, width); ``dtype`` is a ``TensorProto`` code."""
+        self._inputs.append(helper.make_tensor_value_info(name, dtype, ["rows", width]))
+        return name
+
+    def const(self, value: Any, dtype: Any = None) -> str:
+        """A constant tensor: numbers as NumPy gives them (or cast to ``dtype``), str as strings."""
+        array = np.asarray(value) if dtype is None else np.asarray(value, dtype=dtype)
+        if array.dtype.kind in "OUS":
+            key: Any = ("str", array.shape, tuple(array.ravel().tolist()))
+        else:
+            array = np.ascontiguousarray(array).reshape(array.shape)
+            key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._seen:
+            name = self._name("const")
+            if array.dtype.kind in "OUS":
+                data: Any = [str(v).encode() for v in array.ravel()]
+                tensor = helper.make_tensor(name, TensorProto.STRING, array.shape, data)
+            else:
+                tensor = numpy_helper.from_array(array, name)
+            self._constants[name] = tensor
+            self._seen[key] = [name]
+        return self._seen[key][0]
+
+    def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Append a node with one output and return that output's name."""
+        return self.nodes(op, *inputs, n_outputs=1, domain=domain, **attributes)[0]
+
+    def nodes(self, op: str, *inputs: str, n_outputs: int, domain: str = "", **attributes: Any) -> list[str]:
+        """Append a node with several outputs and return their names."""
+        key = (op, domain, inputs, n_outputs, tuple(sorted((k, _hashable(v)) for k, v in attributes.items())))
+        if key not in self._seen:
+            outputs = [self._name(op.lower()) for _ in range(n_outputs)]
+            self._add(helper.make_node(op, list(inputs), outputs, domain=domain, **attributes))
+            self._seen[key] = outputs
+        return self._seen[key]
+
+    def _add(self, node: onnx.NodeProto) -> None:
+        self._nodes[node.output[0]] = node
+        for output in node.output:
+            self._producer[output] = node.output[0]
+
+    def forest(self, x: str, forest: Forest) -> str:
+        """Raw score (rows, n_outputs), float64, of a forest over the float64 matrix ``x``; emitted at ``build``."""
+        name = self._name("forest")
+        self._forests[name] = (x, forest)
+        return name
+
+    def weighted_sum(self, tensors: Sequence[str], weights: Sequence[float]) -> str:
+        """Sum of equally shaped float64 tensors times scalar weights; forests over one matrix are merged."""
+        groups: dict[Any, list[int]] = {}
+        for i, tensor in enumerate(tensors):
+            x, forest = self._forests.get(tensor, (None, None))
+            groups.setdefault((x, forest.n_outputs) if forest else ("tensor", i), []).append(i)
+        terms = []
+        for (x, _), members in groups.items():
+            if x == "tensor":
+                weight = weights[members[0]]
+                tensor = tensors[members[0]]
+                terms.append(tensor if weight == 1.0 else self.node("Mul", tensor, self.const(np.float64(weight))))
+            else:
+                parts = [self._forests[tensors[i]][1] for i in members]
+                terms.append(self.forest(x, combine(parts, [weights[i] for i in members])))
+        return terms[0] if len(terms) == 1 else self.node("Sum", *terms)
+
+    def output(self, name: str, tensor: str, dtype: int, width: int | None) -> None:
+        """Declare output ``name`` (rows, width), or (rows,) when width is None, as the value of ``tensor``."""
+        shape: list[Any] = ["rows"] if width is None else ["rows", width]
+        self._add(helper.make_node("Identity", [tensor], [name]))
+        self._outputs.append(helper.make_tensor_value_info(name, dtype, shape))
+
+    def build(self, metadata: Mapping[str, str], name: str = "tabwright") -> onnx.ModelProto:
+        """The finished model: reachable nodes in topological order, forests emitted, metadata attached."""
+        self._emit_forests()
+        order = self._topological([o.name for o in self._outputs])
+        used = {i for node in order for i in node.input}
+        graph = helper.make_graph(
+            order, name, self._inputs, self._outputs, [t for n, t in self._constants.items() if n in used]
+        )
+        opsets = [helper.make_opsetid("", ONNX_OPSET), helper.make_opsetid(ML, ML_OPSET)]
+        if any(node.domain == MS for node in order):
+            opsets.append(helper.make_opsetid(MS, MS_OPSET))
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tabwright")
+        helper.set_model_props(model, dict(metadata))
+        return model
+
+    def _emit_forests(self) -> None:
+        needed = {i for node in self._topological([o.name for o in self._outputs], partial=True) for i in node.input}
+        by_matrix: dict[str, list[str]] = {}
+        for name, (x, _) in self._forests.items():
+            if name in needed:
+                by_matrix.setdefault(x, []).append(name)
+        for x, names in by_matrix.items():
+            merged = stack_outputs([self._forests[n][1] for n in names])
+            total = self._name("trees")
+            self._add(tree_ensemble_node(merged, x, total))
+            if merged.base.any():
+                total = self.node("Add", total, self.const(merged.base[None, :]))
+            if len(names) == 1:
+                self._add(helper.make_node("Identity", [total], names))
+                continue
+            widths = [self._forests[n][1].n_outputs for n in names]
+            self._add(helper.make_node("Split", [total, self.const(np.array(widths, np.int64))], names, axis=1))
+
+    def _topological(self, wanted: Sequence[str], *, partial: bool = False) -> list[onnx.NodeProto]:
+        order: list[onnx.NodeProto] = []
+        done: set[str] = set()
+        stack = [(name, False) for name in reversed(wanted)]
+        while stack:
+            name, expanded = stack.pop()
+            key = self._producer.get(name)
+            if key is None or key in done:
+                continue
+            node = self._nodes[key]
+            if expanded:
+                done.add(key)
+                order.append(node)
+            else:
+                stack.append((name, True))
+                stack.extend((i, False) for i in reversed(node.input) if i)
+                if partial:
+                    stack.extend((self._forests[i][0], False) for i in node.input if i in self._forests)
+        return order
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, onnx.TensorProto):
+        return value.SerializeToString()
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    if isinstance(value, (list, tuple)):
+        return tuple(_hashable(v) for v in value)
+    return value
+
+
+def metadata_json(value: Any) -> str:
+    """JSON as it is stored in a model's metadata: sorted keys, no blanks, NaN refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def matrix_to_double(graph: Graph, x: str) -> str:
+    """The float32 feature matrix as float64, for nodes that sum in double; one cast however often it is asked for."""
+    return graph.node("Cast", x, to=TensorProto.DOUBLE)
+
+
+__all__ = ["ML", "MS", "Array", "Graph", "matrix_to_double", "metadata_json"]
