@@ -1,0 +1,181 @@
+"""Feature sets: which encoders and steps make the matrix that a family learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from tabwright.data.table import Table
+from tabwright.features import ENCODERS, STEPS
+from tabwright.features.base import Encoder, FittedEncoder, FittedStep, Inputs, Step, TargetInfo
+from tabwright.features.numbers import FLOAT32_MAX
+from tabwright.features.ordinal import FittedOrdinal
+from tabwright.models.base import Columns, View
+from tabwright.types import Floats
+
+_ENCODERS: dict[str, Encoder] = {e.name: e for e in ENCODERS}
+_STEPS: dict[str, Step] = {s.name: s for s in STEPS}
+Option = tuple[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Encoders side by side, then steps one after the other; each with its options."""
+
+    encoders: tuple[tuple[str, tuple[Option, ...]], ...]
+    steps: tuple[tuple[str, tuple[Option, ...]], ...] = ()
+
+    @property
+    def supervised(self) -> bool:
+        return any(_ENCODERS[name].supervised for name, _ in self.encoders)
+
+
+@dataclass(frozen=True)
+class FittedPart:
+    """A part's fitted encoders and steps."""
+
+    encoders: tuple[FittedEncoder, ...]
+    steps: tuple[FittedStep, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        names = tuple(n for e in self.encoders for n in e.names)
+        for step in self.steps:
+            names = step.rename(names)
+        return names
+
+    def apply(self, table: Table) -> Floats:
+        return self._step(np.concatenate([e.apply(table) for e in self.encoders], axis=1))
+
+    def _step(self, X: Floats) -> Floats:
+        for step in self.steps:
+            X = step.apply(X)
+        return X
+
+    def to_onnx(self, inputs: Inputs) -> str:
+        blocks = [e.to_onnx(inputs) for e in self.encoders]
+        x = blocks[0] if len(blocks) == 1 else inputs.graph.node("Concat", *blocks, axis=1)
+        for step in self.steps:
+            x = step.to_onnx(inputs.graph, x)
+        return x
+
+
+def fit_part(part: Part, table: Table, target: TargetInfo | None) -> tuple[FittedPart, Floats] | None:
+    """The fitted part and its training rows (out of fold where supervised); None if it has nothing to encode."""
+    encoders: list[FittedEncoder] = []
+    blocks: list[Floats] = []
+    for name, options in part.encoders:
+        encoder = _ENCODERS[name]
+        result = encoder.fit(table, target, **dict(options))
+        if result is None:
+            continue
+        fitted, block = result if encoder.supervised else (result, result.apply(table))
+        encoders.append(fitted)
+        blocks.append(block)
+    if not encoders:
+        return None
+    X = np.concatenate(blocks, axis=1)
+    steps: list[FittedStep] = []
+    for name, options in part.steps:
+        step = _STEPS[name].fit(X, **dict(options))
+        X = step.apply(X)
+        steps.append(step)
+    return FittedPart(tuple(encoders), tuple(steps)), X
+
+
+@dataclass(frozen=True)
+class FittedFeatures:
+    """Everything between the table and a family's float32 matrix."""
+
+    parts: tuple[FittedPart, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(n for part in self.parts for n in part.names)
+
+    def apply(self, table: Table) -> Floats:
+        """float32 (n_rows, n_features), C-contiguous."""
+        return to_float32([part.apply(table) for part in self.parts])
+
+    def to_onnx(self, inputs: Inputs) -> str:
+        """The same as a float32 tensor."""
+        graph = inputs.graph
+        blocks = [part.to_onnx(inputs) for part in self.parts]
+        x = blocks[0] if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
+        return graph.node("Cast", x, to=TensorProto.FLOAT)
+
+    def columns(self) -> Columns:
+        """Which of the features are category codes."""
+        categorical: list[int] = []
+        cardinality: list[int] = []
+        start = 0
+        for part in self.parts:
+            position = start
+            for encoder in part.encoders:
+                if isinstance(encoder, FittedOrdinal) and not part.steps:
+                    categorical.extend(range(position, position + len(encoder.names)))
+                    cardinality.extend(encoder.cardinality)
+                position += len(encoder.names)
+            start += len(part.names)
+        return Columns(start, tuple(categorical), tuple(cardinality))
+
+
+def to_float32(blocks: Sequence[Floats]) -> Floats:
+    """Blocks side by side as one float32 matrix."""
+    out = np.empty((len(blocks[0]), sum(b.shape[1] for b in blocks)), np.float32)
+    start = 0
+    for block in blocks:
+        np.clip(block, -FLOAT32_MAX, FLOAT32_MAX, out=out[:, start : start + block.shape[1]], casting="unsafe")
+        start += block.shape[1]
+    return out
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A feature set. Parts that read no target are fitted once a run and shared by all folds and candidates."""
+
+    view: View
+    parts: tuple[Part, ...] = field(default_factory=tuple)
+
+    @property
+    def shared(self) -> tuple[Part, ...]:
+        return tuple(p for p in self.parts if not p.supervised)
+
+    @property
+    def by_fold(self) -> tuple[Part, ...]:
+        return tuple(p for p in self.parts if p.supervised)
+
+
+def _options(**options: Any) -> tuple[Option, ...]:
+    return tuple(sorted(options.items()))
+
+
+_PLAIN: tuple[Option, ...] = ()
+_NUMBERS = (("numbers", _PLAIN), ("dates", _PLAIN), ("coordinates", _PLAIN), ("text", _options(n_components=32)))
+_CYCLIC = (("numbers", _PLAIN), ("dates", _options(cyclic=True)), ("coordinates", _PLAIN))
+
+RECIPES: dict[View, Recipe] = {
+    View.NATIVE: Recipe(View.NATIVE, (
+        Part(_NUMBERS), Part((("ordinal", _PLAIN),)), Part((("frequency", _options(min_values=30)),)),
+        Part((("target_mean", _options(min_values=30)),)),
+    )),
+    View.TREES: Recipe(View.TREES, (
+        Part(_NUMBERS), Part((("one_hot", _options(max_values=8)),)), Part((("frequency", _PLAIN),)),
+        Part((("target_mean", _PLAIN),)),
+    )),
+    View.DENSE: Recipe(View.DENSE, (
+        Part((*_CYCLIC, ("text", _options(n_components=100))), (("impute", _PLAIN), ("scale", _PLAIN))),
+        Part((("one_hot", _PLAIN),)),
+        Part((("target_mean", _options(min_values=20)),), (("scale", _PLAIN),)),
+    )),
+    View.SMOOTH: Recipe(View.SMOOTH, (
+        Part(_CYCLIC, (("impute", _PLAIN), ("piecewise", _PLAIN))),
+        Part((("text", _options(n_components=100)),), (("scale", _PLAIN),)),
+        Part((("one_hot", _PLAIN),)),
+        Part((("target_mean", _options(min_values=20)),), (("scale", _PLAIN),)),
+    )),
+}  # fmt: skip
