@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from onnx import TensorProto
@@ -64,18 +64,33 @@ class FittedPart:
         return x
 
 
-def fit_part(part: Part, table: Table, target: TargetInfo | None) -> tuple[FittedPart, Floats] | None:
-    """The fitted part and its training rows (out of fold where supervised); None if it has nothing to encode."""
+Encoded = tuple[FittedEncoder, Floats]
+FitEncoder = Callable[[str, tuple[Option, ...], Table, "TargetInfo | None"], "Encoded | None"]
+
+
+def fit_encoder(name: str, options: tuple[Option, ...], table: Table, target: TargetInfo | None) -> Encoded | None:
+    """One fitted encoder and its training rows; None if it has nothing to encode."""
+    encoder = _ENCODERS[name]
+    result = encoder.fit(table, target, **dict(options))
+    if result is None or encoder.supervised:
+        return cast("Encoded | None", result)
+    return result, result.apply(table)
+
+
+def fit_part(
+    part: Part, table: Table, target: TargetInfo | None, fit: FitEncoder = fit_encoder
+) -> tuple[FittedPart, Floats] | None:
+    """The fitted part and its training rows (out of fold where supervised); None if it has nothing to encode.
+
+    ``fit`` may be a cache in front of :func:`fit_encoder`.
+    """
     encoders: list[FittedEncoder] = []
     blocks: list[Floats] = []
     for name, options in part.encoders:
-        encoder = _ENCODERS[name]
-        result = encoder.fit(table, target, **dict(options))
-        if result is None:
-            continue
-        fitted, block = result if encoder.supervised else (result, result.apply(table))
-        encoders.append(fitted)
-        blocks.append(block)
+        result = fit(name, options, table, target)
+        if result is not None:
+            encoders.append(result[0])
+            blocks.append(result[1])
     if not encoders:
         return None
     X = np.concatenate(blocks, axis=1)
@@ -155,26 +170,27 @@ def _options(**options: Any) -> tuple[Option, ...]:
 
 
 _PLAIN: tuple[Option, ...] = ()
-_NUMBERS = (("numbers", _PLAIN), ("dates", _PLAIN), ("coordinates", _PLAIN), ("text", _options(n_components=32)))
+_NUMBERS = (("numbers", _PLAIN), ("dates", _PLAIN), ("coordinates", _PLAIN))
 _CYCLIC = (("numbers", _PLAIN), ("dates", _options(cyclic=True)), ("coordinates", _PLAIN))
 
 RECIPES: dict[View, Recipe] = {
     View.NATIVE: Recipe(View.NATIVE, (
-        Part(_NUMBERS), Part((("ordinal", _PLAIN),)), Part((("frequency", _options(min_values=30)),)),
+        Part(_NUMBERS), Part((("text", _PLAIN),)), Part((("ordinal", _PLAIN),)), Part((("frequency", _options(min_values=30)),)),
         Part((("target_mean", _options(min_values=30)),)),
     )),
     View.TREES: Recipe(View.TREES, (
-        Part(_NUMBERS), Part((("one_hot", _options(max_values=8)),)), Part((("frequency", _PLAIN),)),
+        Part(_NUMBERS), Part((("text", _PLAIN),)), Part((("one_hot", _options(max_values=8)),)), Part((("frequency", _PLAIN),)),
         Part((("target_mean", _PLAIN),)),
     )),
     View.DENSE: Recipe(View.DENSE, (
-        Part((*_CYCLIC, ("text", _options(n_components=100))), (("impute", _PLAIN), ("scale", _PLAIN))),
+        Part(_CYCLIC, (("impute", _PLAIN), ("scale", _PLAIN))),
+        Part((("text", _PLAIN),), (("scale", _PLAIN),)),
         Part((("one_hot", _PLAIN),)),
         Part((("target_mean", _options(min_values=20)),), (("scale", _PLAIN),)),
     )),
     View.SMOOTH: Recipe(View.SMOOTH, (
         Part(_CYCLIC, (("impute", _PLAIN), ("piecewise", _PLAIN))),
-        Part((("text", _options(n_components=100)),), (("scale", _PLAIN),)),
+        Part((("text", _PLAIN),), (("scale", _PLAIN),)),
         Part((("one_hot", _PLAIN),)),
         Part((("target_mean", _options(min_values=20)),), (("scale", _PLAIN),)),
     )),

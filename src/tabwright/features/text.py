@@ -106,9 +106,9 @@ class FittedText:
 
 
 def fit(
-    table: Table, _target: TargetInfo | None = None, *, n_components: int = 50, max_words: int = 3000,
+    table: Table, _target: TargetInfo | None = None, *, n_components: int = 64, max_words: int = 3000,
     max_pairs: int = 1000, seed: int = 0,
-) -> "FittedTexts | None":  # fmt: skip
+) -> FittedTexts | None:  # fmt: skip
     """Every text column, each with its own vocabulary of words in at least 3 of the rows (0.05 % of many)."""
     fitted = []
     for j, column in enumerate(table.schema.strings):
@@ -180,8 +180,8 @@ def _folded(counts: Counter[str]) -> Counter[str]:
 
 def _vocabulary(counts: Counter[str], least: int, limit: int) -> tuple[list[str], tuple[str, ...]]:
     """The most frequent words regardless of case, and the spellings under which they are known."""
-    frequent = sorted((w for w, c in _folded(counts).items() if c >= least), key=lambda w: (-_folded_count(counts, w), w))
-    words = frequent[:limit]
+    folded = _folded(counts)
+    words = sorted((w for w, c in folded.items() if c >= least), key=lambda w: (-folded[w], w))[:limit]
     wanted = set(words)
     by_word: dict[str, list[str]] = {w: [] for w in words}
     for spelling, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
@@ -191,15 +191,11 @@ def _vocabulary(counts: Counter[str], least: int, limit: int) -> tuple[list[str]
     return words, tuple(s for w in words for s in by_word[w])
 
 
-def _folded_count(counts: Counter[str], word: str) -> int:
-    return counts[word] + counts[word.title()] + counts[word.upper()]
-
-
 def _reduce(draft: FittedText, texts: list[str], repeats: Ints, n_components: int, seed: int) -> Floats:
     """Leading right singular vectors of the normalised tf-idf matrix, (n_vocabulary, n_components)."""
     from sklearn.utils.extmath import randomized_svd
 
-    counts, _ = draft._count(texts)  # noqa: SLF001 - its own class
+    counts, _ = draft._count(texts)
     counts.data = (1.0 + np.log(counts.data)) * draft.idf[counts.indices]
     norm = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
     scale = np.sqrt(repeats) / np.maximum(norm, 1e-12)

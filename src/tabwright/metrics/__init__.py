@@ -1,0 +1,76 @@
+"""One file per metric, one line here."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tabwright.errors import OptionError
+from tabwright.metrics.accuracy import ACCURACY
+from tabwright.metrics.average_precision import AVERAGE_PRECISION
+from tabwright.metrics.balanced_accuracy import BALANCED_ACCURACY
+from tabwright.metrics.base import Metric, Needs
+from tabwright.metrics.brier import BRIER
+from tabwright.metrics.f1 import F1
+from tabwright.metrics.log_loss import LOG_LOSS
+from tabwright.metrics.mae import MAE
+from tabwright.metrics.r2 import R2
+from tabwright.metrics.rmse import RMSE
+from tabwright.metrics.rmsle import RMSLE
+from tabwright.metrics.roc_auc import ROC_AUC
+from tabwright.types import Array, Floats, Task
+
+METRICS: tuple[Metric, ...] = (
+    RMSE, MAE, R2, RMSLE, ROC_AUC, LOG_LOSS, AVERAGE_PRECISION, ACCURACY, BALANCED_ACCURACY, F1, BRIER,
+)  # fmt: skip
+DEFAULTS = {Task.REGRESSION: RMSE, Task.BINARY: ROC_AUC, Task.MULTICLASS: LOG_LOSS}
+
+
+def find_metric(name: str, task: Task) -> Metric:
+    """The metric called ``name`` (any case, aliases too); ``"auto"`` is the task's default.
+
+    Raises
+    ------
+    OptionError
+        If there is none of that name, or it does not fit the task.
+    """
+    wanted = name.lower()
+    if wanted == "auto":
+        return DEFAULTS[task]
+    fitting = [m.name for m in METRICS if task in m.tasks]
+    for metric in METRICS:
+        if wanted == metric.name or wanted in metric.aliases:
+            if task in metric.tasks:
+                return metric
+            raise OptionError("sort_metric", f"is {name!r}, which does not score {task} tasks",
+                              f"take one of {', '.join(fitting)}")
+    raise OptionError("sort_metric", f"is {name!r}, which is no known metric", f"take one of {', '.join(fitting)}")
+
+
+def score(metric: Metric, y: Array, prediction: Floats, weight: Floats | None = None, threshold: float = 0.5) -> float:
+    """Score predictions in the canonical form of ``models.base.apply_link``.
+
+    ``prediction`` is (n_rows, 1) values or P(second class), or (n_rows, n_classes) probabilities.
+    """
+    return metric.score(y, as_needed(metric, prediction, threshold), weight)
+
+
+def as_needed(metric: Metric, prediction: Floats, threshold: float = 0.5) -> Floats:
+    """The canonical prediction in the form that ``metric`` reads."""
+    if metric.needs is Needs.VALUES:
+        return prediction[:, 0]
+    proba = full_proba(prediction)
+    if metric.needs is Needs.PROBA:
+        return proba
+    return (proba[:, 1] >= threshold).astype(np.int64) if proba.shape[1] == 2 else proba.argmax(axis=1)
+
+
+def full_proba(prediction: Floats) -> Floats:
+    """(n_rows, n_classes) from (n_rows, 1) P(second class); others as they are."""
+    if prediction.shape[1] == 1:
+        return np.concatenate([1.0 - prediction, prediction], axis=1)
+    return prediction
+
+
+def evaluate(task: Task, y: Array, prediction: Floats, threshold: float = 0.5) -> dict[str, float]:
+    """Every metric of the task, by name."""
+    return {m.name: score(m, y, prediction, threshold=threshold) for m in METRICS if task in m.tasks}
