@@ -1,0 +1,31 @@
+"""Arrow tables as pandas frames, with types that the rest of the package knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def frame_from_arrow(table: Any) -> pd.DataFrame:
+    """The frame of an Arrow table: stored pandas indexes left out, decimals as float64, times of day as strings."""
+    import pyarrow as pa
+
+    kept = [k for k, name in enumerate(table.column_names) if not name.startswith("__index_level_")]
+    columns = [_plain(table.column(k)) for k in kept]
+    # by position, since an Arrow table may have several columns of one name
+    plain = pa.table(columns, names=[str(k) for k in kept])
+    frame = cast("pd.DataFrame", plain.to_pandas(date_as_object=False, ignore_metadata=True, use_threads=False))
+    frame.columns = [table.column_names[k] for k in kept]
+    return frame
+
+
+def _plain(column: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
+        return column.cast(pa.float64())
+    if pa.types.is_time(column.type):  # a time of day without a date has no canonical number
+        return column.cast(pa.string())
+    return column

@@ -1,0 +1,184 @@
+"""Delimited text: encoding, delimiter, quote and decimal sign are found by looking."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from tabwright.coerce import MISSING_STRINGS
+from tabwright.data.arrow import frame_from_arrow
+from tabwright.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DELIMITERS = (",", ";", "\t", "|")
+SAMPLE_CHARS = 200_000
+_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+_POINT_NUMBER = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
+_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a delimited text is written."""
+
+    delimiter: str
+    quote: str = '"'
+    decimal: str = "."
+
+
+def read_csv(
+    data: bytes, name: str, *, delimiter: str | None = None, decimal: str | None = None, encoding: str | None = None
+) -> pd.DataFrame:
+    """A frame from the bytes of a delimited text file with a header; what is not given is found by looking.
+
+    Raises
+    ------
+    DataError
+        If it is no text, has no rows, or its rows have different numbers of fields.
+    """
+    text = decode(data, name, encoding)
+    sample = text[:SAMPLE_CHARS]
+    if len(text) > SAMPLE_CHARS:
+        sample = sample[: sample.rfind("\n") + 1] or sample
+    if not sample.strip():
+        raise DataError(f"the file {name!r} is empty", "pass a file with a header and rows")
+    dialect = sniff(sample, delimiter, decimal)
+    raw = text.encode()
+    frame = _by_arrow(raw, dialect)
+    if frame is None:
+        frame = _by_pandas(raw, name, dialect)
+    header = [str(n) for n in frame.columns]
+    if len(frame) and all(_is_number(n) for n in header):
+        note = f"The first line of {name!r} holds numbers only and was read as column names: add a header if it has none."
+        frame.attrs["tabwright_notes"] = (note,)
+    return frame
+
+
+def decode(data: bytes, name: str, encoding: str | None = None) -> str:
+    """The file's text: by byte order mark, else UTF-8, UTF-16 by its zero bytes, else Windows-1252 or Latin-1."""
+    try:
+        if encoding is not None:
+            return data.decode(encoding)
+        for mark, codec in _BOMS:
+            if data.startswith(mark):
+                return data.decode(codec)
+        head = data[:4000]
+        if b"\x00" in head:
+            zeros = [head[k::2].count(0) for k in (0, 1)]
+            if max(zeros) < 0.4 * len(head) / 2 or min(zeros) > 0.1 * len(head) / 2:
+                raise DataError(f"the file {name!r} is not text", "pass a table: CSV, Parquet, Excel or JSON")
+            return data.decode("utf-16-be" if zeros[0] > zeros[1] else "utf-16-le")
+    except (UnicodeDecodeError, LookupError) as error:
+        fix = "name its encoding, or save it as UTF-8"
+        raise DataError(f"the file {name!r} can't be decoded: {error}", fix) from None
+    for codec in ("utf-8", "cp1252"):
+        try:
+            return data.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")
+
+
+def sniff(sample: str, delimiter: str | None = None, decimal: str | None = None) -> Dialect:
+    """The dialect under which the sample's lines split most evenly."""
+    quote = _quote(sample)
+    if delimiter is None:
+        scores = {d: _evenness(sample, d, quote) for d in DELIMITERS}
+        best = max(scores, key=lambda d: scores[d])
+        delimiter = best if scores[best] > (0.0, 0) else ","
+    if decimal is None:
+        decimal = "," if delimiter != "," and _decimal_comma(sample, delimiter, quote) else "."
+    return Dialect(delimiter, quote, decimal)
+
+
+def _quote(sample: str) -> str:
+    """The double quote unless fields stand between single quotes instead."""
+    double = len(re.findall(r'(?:^|[,;\t|])"', sample, re.MULTILINE))
+    single = len(re.findall(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r\n]|$)", sample, re.MULTILINE))
+    return "'" if single > 0 and double == 0 else '"'
+
+
+def _rows(sample: str, delimiter: str, quote: str, limit: int = 200) -> list[list[str]]:
+    rows = []
+    try:
+        for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, quotechar=quote):
+            if row:
+                rows.append(row)
+            if len(rows) == limit:
+                break
+    except csv.Error:
+        pass
+    return rows
+
+
+def _evenness(sample: str, delimiter: str, quote: str) -> tuple[float, int]:
+    """Share of rows with the header's number of fields, and that number; (0, 0) where nothing is split."""
+    widths = [len(row) for row in _rows(sample, delimiter, quote)]
+    if not widths or widths[0] < 2:
+        return (0.0, 0)
+    share = Counter(widths)[widths[0]] / len(widths)
+    return (round(share, 2), widths[0])
+
+
+def _decimal_comma(sample: str, delimiter: str, quote: str) -> bool:
+    fields = [f.strip() for row in _rows(sample, delimiter, quote)[1:] for f in row]
+    comma = sum(_COMMA_NUMBER.fullmatch(f) is not None for f in fields)
+    return comma > 0 and not any(_POINT_NUMBER.fullmatch(f) for f in fields)
+
+
+def _by_arrow(raw: bytes, dialect: Dialect) -> pd.DataFrame | None:
+    """The fast reader; None for what it refuses (ragged rows, mixed types past the first block)."""
+    import pyarrow as pa
+    from pyarrow import csv as pacsv
+
+    convert = pacsv.ConvertOptions(
+        null_values=list(MISSING_STRINGS), strings_can_be_null=True, decimal_point=dialect.decimal,
+        true_values=["true", "True", "TRUE"], false_values=["false", "False", "FALSE"],
+    )  # fmt: skip
+    parse = pacsv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
+    read = pacsv.ReadOptions(use_threads=False, block_size=1 << 24)
+    try:
+        table = pacsv.read_csv(pa.BufferReader(raw), read_options=read, parse_options=parse, convert_options=convert)
+    except (pa.ArrowInvalid, pa.ArrowKeyError):
+        return None
+    return frame_from_arrow(table)
+
+
+def _by_pandas(raw: bytes, name: str, dialect: Dialect) -> pd.DataFrame:
+    import pandas as pd
+
+    options: dict[str, Any] = {
+        "sep": dialect.delimiter, "quotechar": dialect.quote, "decimal": dialect.decimal, "encoding": "utf-8",
+        "na_values": list(MISSING_STRINGS), "keep_default_na": False, "index_col": False,
+    }  # fmt: skip
+    try:
+        head = pd.read_csv(io.BytesIO(raw), **options, header=None, nrows=1, dtype=str)
+        header = ["" if isinstance(v, float) else str(v) for v in head.iloc[0]]
+        frame = pd.read_csv(
+            io.BytesIO(raw), **options, low_memory=False, header=None, skiprows=1, names=list(range(len(header)))
+        )
+    except pd.errors.EmptyDataError:
+        raise DataError(f"the file {name!r} has no rows", "pass a file with a header and rows") from None
+    except pd.errors.ParserError as error:
+        reason = str(error).replace("Error tokenizing data. C error: ", "").strip()
+        raise DataError(
+            f"the file {name!r} is not an even table: {reason}",
+            "give every line the same number of fields, quoting those that hold the delimiter",
+        ) from None
+    frame.columns = header
+    return cast("pd.DataFrame", frame)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
