@@ -92,3 +92,29 @@ def stack_outputs(forests: Sequence[Forest]) -> Forest:
         for f, o in zip(forests, offsets, strict=True)
     ]
     return combine(shifted, [1.0] * len(shifted))
+
+
+def evaluate(forest: Forest, X: Floats) -> Floats:
+    """Raw scores of ``X`` (n_rows, n_features), float64 (n_rows, n_outputs), by walking the node arrays.
+
+    The plain statement of what a forest means, for tests and for analysis; it visits one tree at a time.
+    """
+    scores = np.tile(np.asarray(forest.base, np.float64), (len(X), 1))
+    rows = np.arange(len(X))
+    for root in forest.roots:
+        node = np.full(len(X), int(root))
+        walking = rows[forest.feature[node] >= 0]
+        while len(walking):
+            at = node[walking]
+            value = X[walking, forest.feature[at]].astype(np.float64)
+            left = value <= forest.threshold[at]
+            for which in np.unique(at):
+                codes = forest.members.get(int(which))
+                if codes is not None:
+                    here = at == which
+                    left[here] = np.isin(value[here], codes)
+            left = np.where(np.isnan(value), forest.missing_left[at], left)
+            node[walking] = np.where(left, forest.left[at], forest.right[at])
+            walking = walking[forest.feature[node[walking]] >= 0]
+        np.add.at(scores, (rows, forest.leaf_output[node]), forest.leaf_value[node])
+    return scores

@@ -1,0 +1,142 @@
+"""What the families' ``fit`` functions share: usable rows, rounds, stopping, and lazily rebuilt library objects."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from tabwright.errors import FitError
+from tabwright.models.base import FitContext, Sample
+from tabwright.onnx.forest import Forest, combine
+from tabwright.space import Space
+from tabwright.types import Floats, Params, Task
+
+ROUNDS = "n_estimators"
+"""Parameter of every iterative family: the most rounds (trees per output, or epochs) to train.
+
+It need not be given with a validation sample, where training stops by itself; a refit without one passes the
+``n_iterations`` that the folds' models found.
+"""
+MAX_ROUNDS = 4000
+ROUNDS_WITHOUT_VALID = 300
+
+
+class Rebuilt:
+    """Base of fitted things that rebuild a library's object on first use and keep it out of their pickles."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: self.__dict__[f.name] for f in fields(self)}  # type: ignore[arg-type]
+
+
+def with_defaults(space: Space, params: Params) -> Params:
+    """The parameters of ``space``, at their defaults where ``params`` does not say; other entries are left out."""
+    return {name: params.get(name, dimension.default) for name, dimension in space.items()}
+
+
+def blas_threads(n_threads: int) -> AbstractContextManager[Any]:
+    """A context in which matrix products use at most ``n_threads`` threads."""
+    import threadpoolctl  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[Any] = threadpoolctl.threadpool_limits(limits=n_threads)
+    return limits
+
+
+def usable(sample: Sample, context: FitContext) -> Sample:
+    """The rows of positive weight, or ``FitError`` if there are none or the deadline has passed."""
+    if context.seconds_left() <= 0:
+        raise FitError("no time is left before fitting starts")
+    if sample.weight is not None and not (sample.weight > 0).all():
+        keep = sample.weight > 0
+        sample = Sample(np.ascontiguousarray(sample.X[keep]), sample.y[keep], sample.weight[keep])
+    if len(sample.y) == 0:
+        raise FitError("no training row has a positive weight")
+    return sample
+
+
+def usable_valid(valid: Sample | None) -> Sample | None:
+    """The validation sample, or None if it has no row of positive weight."""
+    if valid is None or len(valid.y) == 0 or (valid.weight is not None and not (valid.weight > 0).any()):
+        return None
+    return valid
+
+
+def max_rounds(params: Params, valid: Sample | None, *, alone: int = ROUNDS_WITHOUT_VALID) -> int:
+    """How many rounds to train at most; ``alone`` stands for a parameter left out without a validation sample."""
+    return int(params.get(ROUNDS, MAX_ROUNDS if valid is not None else alone))
+
+
+def patience(learning_rate: float) -> int:
+    """Rounds without progress after which boosting stops: the slower it learns, the more."""
+    return int(np.clip(3.0 / learning_rate, 20, 150))
+
+
+class Stopper:
+    """Says after each round whether to stop, and which round was best.
+
+    Patience is counted from the last gain of at least 0.01 % of the score, so that a long tail of gains without
+    meaning does not eat the time; the best round is the best nevertheless. Training also stops when another
+    round as long as the longest of the last ones would end after the deadline.
+    """
+
+    def __init__(self, context: FitContext, rounds_of_patience: int) -> None:
+        self._context, self._patience = context, rounds_of_patience
+        self._last = time.monotonic()
+        self._longest = 0.0
+        self._mark, self._mark_round = math.inf, 0
+        self._best = math.inf
+        self.rounds = self.best_round = 0
+
+    def stop(self, score: float | None) -> bool:
+        """Count one round with validation ``score`` (lower is better), None without a validation sample."""
+        now = time.monotonic()
+        self._longest = max(now - self._last, 0.9 * self._longest)
+        self._last = now
+        self.rounds += 1
+        out_of_time = self._context.seconds_left() <= self._longest
+        if score is None:
+            self.best_round = self.rounds
+            return out_of_time
+        if not math.isfinite(score):
+            return True
+        if score < self._best:
+            self._best, self.best_round = score, self.rounds
+        if score < self._mark - 1e-4 * abs(self._mark) or self._mark == math.inf:
+            self._mark, self._mark_round = score, self.rounds
+        return out_of_time or self.rounds - self._mark_round >= self._patience
+
+
+def forest_of(trees: Sequence[Forest], n_outputs: int, base: Floats) -> Forest:
+    """One forest of single trees, which may be none."""
+    if not trees:
+        none = np.empty(0, np.int64)
+        return Forest(n_outputs, base, none, none, np.empty(0), none, none, np.empty(0, bool), none, np.empty(0))
+    merged = combine(trees, [1.0] * len(trees))
+    return Forest(
+        n_outputs, base, merged.roots, merged.feature, merged.threshold, merged.left, merged.right,
+        merged.missing_left, merged.leaf_output, merged.leaf_value, merged.members,
+    )
+
+
+def prior(y: Any, n_classes: int, weight: Floats | None) -> Floats:
+    """Weighted share of each class with one row more per class, shape (n_classes,): never 0."""
+    counts = np.bincount(y, weights=weight, minlength=n_classes) + 1.0
+    return np.asarray(counts / counts.sum())
+
+
+def log_loss(raw: Floats, y: Any, weight: Floats | None, task: Task) -> float:
+    """Mean loss of raw scores (logits; values in regression, whose loss is the mean squared error)."""
+    raw = raw.astype(np.float64, copy=False)
+    if task is Task.REGRESSION:
+        losses = (raw[:, 0] - y) ** 2
+    elif task is Task.BINARY:
+        losses = np.logaddexp(0.0, np.where(y == 1, -raw[:, 0], raw[:, 0]))
+    else:
+        top = raw.max(axis=1)
+        losses = top + np.log(np.exp(raw - top[:, None]).sum(axis=1)) - raw[np.arange(len(y)), y]
+    return float(np.average(losses, weights=weight))

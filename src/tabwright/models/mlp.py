@@ -1,0 +1,228 @@
+"""A multilayer perceptron trained with AdamW in float32; scored in float64 by both back ends."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from onnx import TensorProto
+
+from tabwright.errors import FitError
+from tabwright.models.base import Family, FitContext, Link, Sample, View
+from tabwright.models.fitting import ROUNDS, blas_threads, log_loss, prior, usable, usable_valid, with_defaults
+from tabwright.models.lightgbm import LINKS
+from tabwright.onnx.graph import Graph, matrix_to_double
+from tabwright.space import Choice, Integer, Real, Space
+from tabwright.types import Array, Floats, Params, Task
+
+SPACE: Space = {
+    "width": Choice((64, 128, 192, 256, 384), 192),
+    "depth": Integer(1, 4, 2),
+    "activation": Choice(("relu", "silu"), "silu"),
+    "learning_rate": Real(3e-4, 1e-2, 2e-3, log=True),
+    "weight_decay": Real(1e-5, 0.3, 2e-2, log=True),
+    "dropout": Real(0.0, 0.4, 0.1),
+    "epochs": Integer(15, 120, 40, log=True),
+}
+PATIENCE = 12
+SCORE_ROWS = 4096
+Layers = list[tuple[Floats, Floats]]
+
+
+@dataclass(frozen=True)
+class FittedMLP:
+    """Layers ``activation(X @ weights + bias)``, the last without activation; float32 numbers, float64 sums."""
+
+    weights: tuple[Floats, ...]  # (n_in, n_out) each
+    biases: tuple[Floats, ...]  # (n_out,) each
+    activation: str  # "relu" or "silu"
+    n_iterations: int
+    link: Link
+
+    def predict(self, X: Floats) -> Floats:
+        parts = [self._chunk(X[i : i + SCORE_ROWS]) for i in range(0, len(X), SCORE_ROWS)]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.biases[-1])))
+
+    def _chunk(self, X: Floats) -> Floats:
+        parts = zip(self.weights, self.biases, strict=True)
+        layers: Layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in parts]
+        return _scores(layers, X.astype(np.float64), self.activation)
+
+    def to_onnx(self, graph: Graph, x: str) -> str:
+        h = matrix_to_double(graph, x)
+        last = len(self.weights) - 1
+        for i, (weights, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            weights64 = graph.node("Cast", graph.const(weights), to=TensorProto.DOUBLE)
+            h = graph.node("Add", graph.node("MatMul", h, weights64), graph.const(bias.astype(np.float64)[None, :]))
+            if i < last:
+                h = graph.node("Relu", h) if self.activation == "relu" else (
+                    graph.node("Mul", h, graph.node("Sigmoid", h)))
+        return h
+
+
+def _sigmoid(z: Floats) -> Floats:
+    # tanh does not overflow, and NumPy has it vectorised
+    half = z.dtype.type(0.5)
+    return np.asarray(half * np.tanh(half * z) + half)
+
+
+def _activate(z: Floats, activation: str) -> tuple[Floats, Floats]:
+    """The activation and its slope."""
+    if activation == "relu":
+        return np.maximum(z, 0), (z > 0).astype(z.dtype)
+    s = _sigmoid(z)
+    h = z * s
+    return h, s + h * (1 - s)
+
+
+def _scores(layers: Layers, X: Floats, activation: str) -> Floats:
+    for weights, bias in layers[:-1]:
+        X = _activate(X @ weights + bias, activation)[0]
+    return np.asarray(X @ layers[-1][0] + layers[-1][1])
+
+
+def _slope(scores: Floats, y: Array, weight: Floats | None, task: Task) -> Floats:
+    """Gradient of the batch's mean loss by its scores."""
+    if task is Task.REGRESSION:
+        gap = scores - y[:, None].astype(np.float32)
+    elif task is Task.BINARY:
+        gap = _sigmoid(scores) - y[:, None].astype(np.float32)
+    else:
+        gap = np.exp(scores - scores.max(axis=1, keepdims=True))
+        gap /= gap.sum(axis=1, keepdims=True)
+        gap[np.arange(len(y)), y] -= 1
+    if weight is not None:
+        gap = gap * weight[:, None]
+    return np.asarray(gap / np.float32(len(y)))
+
+
+class _Trainer:
+    """Layers with their Adam moments; one ``epoch`` after the other."""
+
+    def __init__(self, train: Sample, settings: Params, context: FitContext) -> None:
+        self.rng = np.random.default_rng(context.seed)
+        self.train, self.task, self.settings = train, context.task, settings
+        self.activation = str(settings["activation"])
+        self.weight = None if train.weight is None else train.weight.astype(np.float32)
+        self.batch = int(2 ** np.clip(round(math.log2(max(len(train.y), 1) / 64)), 4, 10))
+        sizes = [train.X.shape[1], *[int(settings["width"])] * int(settings["depth"]), context.n_outputs]
+        self.layers: Layers = [
+            (self.rng.normal(0.0, math.sqrt(2.0 / max(a, 1)), (a, b)).astype(np.float32), np.zeros(b, np.float32))
+            for a, b in pairwise(sizes)
+        ]
+        last, bias = self.layers[-1]
+        last *= 0.1  # starts near the prior
+        if context.task.is_classification:
+            shares = prior(train.y, context.n_classes, train.weight)
+            bias += (np.log(shares[1:] / shares[:1]) if context.n_outputs == 1 else np.log(shares)).astype(np.float32)
+        self.moments = [[np.zeros_like(p) for _ in range(2) for p in layer] for layer in self.layers]
+        self.steps = 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, len(self.train.y) // self.batch)
+
+    def epoch(self, done: float, per_step: float, deadline: float) -> bool:
+        """One pass; ``done`` is the share of the schedule behind it, ``per_step`` the share of one step.
+
+        Returns whether it reached the end of the pass before ``deadline``.
+        """
+        order = self.rng.permutation(len(self.train.y))
+        for i in range(self.steps_per_epoch):
+            share = min(done + i * per_step, 1.0)
+            warm = min(1.0, (self.steps + 1) / 50)
+            rate = warm * 0.5 * (1 + math.cos(math.pi * share)) + 1e-3
+            self._step(order[i * self.batch : (i + 1) * self.batch], rate)
+            if time.monotonic() > deadline:
+                return False
+        return True
+
+    def _step(self, rows: Array, rate: float) -> None:
+        h = self.train.X[rows]
+        inputs, slopes = [h], []
+        keep = 1.0 - float(self.settings["dropout"])
+        for weights, bias in self.layers[:-1]:
+            h, slope = _activate(h @ weights + bias, self.activation)
+            if keep < 1.0:
+                mask = (self.rng.random(h.shape, np.float32) < keep) * np.float32(1 / keep)
+                h, slope = h * mask, slope * mask
+            inputs.append(h)
+            slopes.append(slope)
+        scores = h @ self.layers[-1][0] + self.layers[-1][1]
+        weight = None if self.weight is None else self.weight[rows]
+        back = _slope(scores, self.train.y[rows], weight, self.task)
+        self.steps += 1
+        for i in range(len(self.layers) - 1, -1, -1):
+            gradients = (inputs[i].T @ back, back.sum(axis=0))
+            if i:
+                back = (back @ self.layers[i][0].T) * slopes[i - 1]
+            self._update(i, gradients, rate)
+
+    def _update(self, i: int, gradients: tuple[Floats, Floats], rate: float) -> None:
+        beta1, beta2 = 0.9, 0.97
+        size = float(self.settings["learning_rate"]) * rate
+        correction = math.sqrt(1 - beta2**self.steps) / (1 - beta1**self.steps)
+        for j, gradient in enumerate(gradients):
+            parameter, first, second = self.layers[i][j], self.moments[i][j], self.moments[i][2 + j]
+            first *= beta1
+            first += (1 - beta1) * gradient
+            second *= beta2
+            second += (1 - beta2) * gradient * gradient
+            if j == 0:
+                parameter *= 1 - size * float(self.settings["weight_decay"])
+            parameter -= (size * correction) * first / (np.sqrt(second) + 1e-8)
+
+    def loss(self, valid: Sample) -> float:
+        parts = [_scores(self.layers, valid.X[i : i + SCORE_ROWS], self.activation)
+                 for i in range(0, len(valid.y), SCORE_ROWS)]
+        return log_loss(np.concatenate(parts), valid.y, valid.weight, self.task)
+
+    def snapshot(self) -> Layers:
+        return [(w.copy(), b.copy()) for w, b in self.layers]
+
+
+def _train(trainer: _Trainer, valid: Sample | None, epochs: int, context: FitContext) -> tuple[Layers, int]:
+    """The layers of the best epoch and its number. The learning rate falls to 0 over the epochs that fit in."""
+    best, best_loss, best_epoch, done, longest, stale = trainer.snapshot(), math.inf, 0, 0.0, 0.0, 0
+    epoch, planned = 0, epochs
+    while done < 1.0 - 1e-9:
+        start = time.monotonic()
+        per_epoch = (1.0 - done) / max(1, planned - epoch)
+        # a pass that the deadline cuts counts too, so that slow first passes yield something
+        whole = trainer.epoch(done, per_epoch / trainer.steps_per_epoch, context.deadline - longest * 0.1)
+        epoch, done = epoch + 1, done + per_epoch
+        loss = 0.0 if valid is None else trainer.loss(valid)
+        longest = max(longest, time.monotonic() - start)
+        if math.isnan(loss) or not all(np.isfinite(b).all() for _, b in trainer.layers):
+            break
+        stale += 1
+        if loss < best_loss or valid is None:
+            best, best_loss, best_epoch, stale = trainer.snapshot(), loss, epoch, 0
+        fitting = int(0.95 * context.seconds_left() / longest) if math.isfinite(context.deadline) else epochs
+        planned = min(planned, epoch + max(fitting, 0))
+        if not whole or planned <= epoch or stale >= PATIENCE:
+            break
+    return best, best_epoch
+
+
+def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext) -> FittedMLP:
+    train, valid = usable(train, context), usable_valid(valid)
+    settings = with_defaults(SPACE, params)
+    epochs = int(params[ROUNDS] if ROUNDS in params else settings["epochs"])
+    with blas_threads(context.n_threads), np.errstate(over="ignore", invalid="ignore"):
+        trainer = _Trainer(train, settings, context)
+        layers, best_epoch = _train(trainer, valid, epochs, context)
+    if best_epoch == 0:
+        raise FitError("the network found no finite loss in the time it had")
+    weights, biases = (tuple(part) for part in zip(*layers, strict=True))
+    return FittedMLP(weights, biases, trainer.activation, best_epoch, LINKS[context.task])
+
+
+MLP = Family(
+    "mlp", "Neural network", frozenset(Task), View.SMOOTH, SPACE, fit,
+    source="Holzmüller, Grinsztajn and Steinwart 2024, Better by Default, NeurIPS 37; "
+    "Gorishniy et al. 2022, On Embeddings for Numerical Features, NeurIPS 35",
+)
