@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -43,3 +44,22 @@ class Kind(StrEnum):
 
 NUMBER_KINDS = (Kind.NUMERIC, Kind.INTEGER, Kind.BOOLEAN, Kind.DATETIME)
 STRING_KINDS = (Kind.CATEGORICAL, Kind.TEXT)
+
+
+class View(StrEnum):
+    """The form of the feature matrix that a family wants."""
+
+    NATIVE = "native"  # categories as whole-number codes in marked columns, NaN for missing
+    TREES = "trees"  # categories as numbers with an order (target statistics, frequencies, flags), NaN allowed
+    DENSE = "dense"  # imputed, scaled, one-hot; no NaN
+    SMOOTH = "smooth"  # DENSE with piecewise-linear encoded numerics
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a family may need to know of the feature matrix. Whole-number codes run from 0 to cardinality - 1."""
+
+    n_features: int
+    categorical: tuple[int, ...] = ()
+    cardinality: tuple[int, ...] = ()
+    monotone: tuple[int, ...] = ()  # -1, 0, 1 per feature, or empty

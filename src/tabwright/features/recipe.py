@@ -14,8 +14,7 @@ from tabwright.features import ENCODERS, STEPS
 from tabwright.features.base import Encoder, FittedEncoder, FittedStep, Inputs, Step, TargetInfo
 from tabwright.features.numbers import FLOAT32_MAX
 from tabwright.features.ordinal import FittedOrdinal
-from tabwright.models.base import Columns, View
-from tabwright.types import Floats
+from tabwright.types import Columns, Floats, View
 
 _ENCODERS: dict[str, Encoder] = {e.name: e for e in ENCODERS}
 _STEPS: dict[str, Step] = {s.name: s for s in STEPS}

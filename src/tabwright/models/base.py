@@ -12,7 +12,7 @@ import numpy as np
 
 from tabwright.onnx.graph import Graph
 from tabwright.space import Space
-from tabwright.types import Array, Floats, Ints, Params, Task
+from tabwright.types import Array, Columns, Floats, Ints, Params, Task, View
 
 
 class Link(StrEnum):
@@ -21,25 +21,6 @@ class Link(StrEnum):
     IDENTITY = "identity"
     SIGMOID = "sigmoid"
     SOFTMAX = "softmax"
-
-
-class View(StrEnum):
-    """The form of the feature matrix that a family wants."""
-
-    NATIVE = "native"  # categories as whole-number codes in marked columns, NaN for missing
-    TREES = "trees"  # categories as numbers with an order (target statistics, frequencies, flags), NaN allowed
-    DENSE = "dense"  # imputed, scaled, one-hot; no NaN
-    SMOOTH = "smooth"  # DENSE with piecewise-linear encoded numerics
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What a family may need to know of the feature matrix. Whole-number codes run from 0 to cardinality - 1."""
-
-    n_features: int
-    categorical: tuple[int, ...] = ()
-    cardinality: tuple[int, ...] = ()
-    monotone: tuple[int, ...] = ()  # -1, 0, 1 per feature, or empty
 
 
 @dataclass(frozen=True)
@@ -132,3 +113,8 @@ def link_to_onnx(graph: Graph, raw: str, link: Link, task: Task) -> str:
 def class_counts(y: Ints, n_classes: int, weight: Floats | None) -> Floats:
     """Weighted rows per class, shape (n_classes,)."""
     return np.bincount(y, weights=weight, minlength=n_classes).astype(np.float64)
+
+
+__all__ = [
+    "Columns", "Family", "FitContext", "Fitted", "Link", "Sample", "View", "apply_link", "class_counts", "link_to_onnx",
+]  # fmt: skip

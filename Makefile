@@ -1,0 +1,35 @@
+# Every target sets up what it needs in .venv; Python 3.11 or newer, make and git are all that must be there.
+PYTHON ?= python3
+BIN := .venv/bin
+SECONDS_DEMO ?= 60
+
+.PHONY: demo test test-slow check bench clean
+
+.venv/run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/dev: .venv/run
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+demo: .venv/run
+	$(BIN)/tabwright demo --max-runtime-secs $(SECONDS_DEMO)
+
+test: .venv/dev
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+test-slow: .venv/dev
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv

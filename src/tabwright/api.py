@@ -1,0 +1,399 @@
+"""The estimators: scikit-learn's conventions around :mod:`tabwright.automl`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import NotFittedError
+
+from tabwright import automl, leaderboard
+from tabwright.automl import Finished, RowColumns
+from tabwright.config import Config
+from tabwright.data.readers import read_table
+from tabwright.data.table import Table
+from tabwright.errors import DataError, OptionError
+from tabwright.evaluation import class_codes
+from tabwright.export import ExportReport, export, graph_inputs, serialise
+from tabwright.metrics import evaluate, full_proba
+from tabwright.objectives.measure import measure
+from tabwright.pipeline import Ensemble
+from tabwright.progress import observer_for
+from tabwright.schema import Schema
+from tabwright.search.budget import Budget
+from tabwright.store.run_dir import RunDir
+from tabwright.types import Array, Floats, Kind, Task
+
+
+class _AutoML(BaseEstimator):  # type: ignore[misc]
+    """What both estimators share. Parameters are stored as given and checked in ``fit``."""
+
+    _is_classifier = False
+
+    def __init__(
+        self, max_runtime_secs: float | None = 300, max_models: int | None = None,
+        max_runtime_secs_per_model: float | None = None, max_memory_mib: float | None = None,
+        sort_metric: str = "auto", objectives: Sequence[str] = ("score",),
+        constraints: Mapping[str, float] | None = None, balance_classes: bool = False,
+        include_families: Sequence[str] | None = None, exclude_families: Sequence[str] | None = None,
+        monotone_constraints: Mapping[str, int] | None = None, nfolds: int | str = "auto", seed: int = 0,
+        n_jobs: int = -1, engine: str = "local", export_checkpoints_dir: str | Path | None = None,
+        warm_start: bool | str = True, tracking: str | None = None, progress: bool | str = "auto",
+    ) -> None:  # fmt: skip
+        self.max_runtime_secs = max_runtime_secs
+        self.max_models = max_models
+        self.max_runtime_secs_per_model = max_runtime_secs_per_model
+        self.max_memory_mib = max_memory_mib
+        self.sort_metric = sort_metric
+        self.objectives = objectives
+        self.constraints = constraints
+        self.balance_classes = balance_classes
+        self.include_families = include_families
+        self.exclude_families = exclude_families
+        self.monotone_constraints = monotone_constraints
+        self.nfolds = nfolds
+        self.seed = seed
+        self.n_jobs = n_jobs
+        self.engine = engine
+        self.export_checkpoints_dir = export_checkpoints_dir
+        self.warm_start = warm_start
+        self.tracking = tracking
+        self.progress = progress
+
+    def _config(self, kinds: Mapping[str, str] | None) -> Config:
+        unsupported = {
+            "objectives": tuple(self.objectives) != ("score",), "constraints": bool(self.constraints),
+            "engine": self.engine != "local", "tracking": self.tracking is not None,
+        }  # fmt: skip
+        for name, used in unsupported.items():
+            if used:
+                raise OptionError(name, f"is {getattr(self, name)!r}, which this version does not support yet",
+                                  "leave it at its default")
+        return Config(
+            self.max_runtime_secs, self.max_models, self.max_runtime_secs_per_model, self.max_memory_mib,
+            self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
+            self.monotone_constraints, self.nfolds, self.seed, self.n_jobs, dict(kinds or {}),
+        )  # fmt: skip
+
+    def fit(
+        self, X: Any, y: Any = None, *, target: str | None = None, weights_column: str | None = None,
+        group_column: str | None = None, time_column: str | None = None, sample_weight: Any = None,
+        kinds: Mapping[str, str] | None = None,
+    ) -> Self:  # fmt: skip
+        """Search for the best pipeline within the budget.
+
+        Parameters
+        ----------
+        X : DataFrame, array, path or table-like, shape (n_rows, n_columns)
+            pandas, polars, Arrow, NumPy, lists, or a file: CSV, TSV, JSON lines, Parquet, Feather, Excel.
+        y : array-like, shape (n_rows,), optional
+            The target; or name a column of ``X`` with ``target``.
+        target : str, optional
+        weights_column, group_column, time_column : str, optional
+            Columns of ``X`` that weigh rows, keep groups of rows within one fold, or order rows in time; the
+            first two are not used as features.
+        sample_weight : array-like, shape (n_rows,), optional
+            Row weights, instead of ``weights_column``.
+        kinds : mapping of column name to kind, optional
+            Overrides the inferred kinds: numeric, integer, boolean, categorical, text, datetime, identifier,
+            constant.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        UserError
+            With one sentence that names the column or option and how to mend it.
+        """
+        config = self._config(kinds)
+        budget = Budget(config.budget_s)
+        frame, y_column = _read(X, y, target)
+        features, rows = _row_columns(frame, weights_column, group_column, time_column, sample_weight)
+        task = self._task(y_column)
+        with observer_for(self.progress, config, str(y_column.name)) as observer:
+            finished = automl.fit(
+                features, y_column, task, config, rows=rows,
+                run_dir=None if self.export_checkpoints_dir is None else str(self.export_checkpoints_dir),
+                observer=observer, budget=budget,
+            )  # fmt: skip
+        self._take(finished)
+        for note in finished.notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
+        return self
+
+    def _task(self, y: pd.Series) -> Task:
+        if not self._is_classifier:
+            return Task.REGRESSION
+        return Task.MULTICLASS if y.nunique() > 2 else Task.BINARY
+
+    def _take(self, finished: Finished) -> None:
+        self._finished = finished
+        self._schema, self._ensemble = finished.schema, finished.ensemble
+        self.feature_names_in_ = np.array([c.name for c in finished.schema.columns], dtype=object)
+        self.n_features_in_ = len(finished.schema.columns)
+        if self._is_classifier:
+            dtype = finished.schema.class_dtype
+            values = finished.schema.classes or ()
+            self.classes_ = np.array(values, dtype=object if dtype in (None, "str", "object") else dtype)
+
+    def _fitted(self) -> Finished:
+        if not hasattr(self, "_finished"):
+            raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet: call fit first")
+        finished: Finished = self._finished
+        return finished
+
+    def _table(self, X: Any) -> Table:
+        finished = self._fitted()
+        return Table.from_frame(read_table(X), finished.schema)
+
+    # --- what was found ---------------------------------------------------------------------------------------
+
+    @property
+    def leader(self) -> Ensemble:
+        """The model that predicts: members, weights, and fitted fold models."""
+        return self._fitted().ensemble
+
+    @property
+    def schema(self) -> Schema:
+        """What each column was found to be, and why."""
+        return self._fitted().schema
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the run's journal and fold models lie."""
+        return self._fitted().run.path
+
+    def leaderboard(self, extra_columns: str | None = None) -> pd.DataFrame:
+        """Candidates and the leader, best first.
+
+        Parameters
+        ----------
+        extra_columns : {None, "all"}
+            "all" exports and measures every finished candidate that was not measured yet (about a second each).
+
+        Returns
+        -------
+        DataFrame
+            Columns rank, model_id, family, score (in ``sort_metric``), score_ci_low, score_ci_high (95 %),
+            fit_seconds, cpu_seconds, peak_memory_mib, latency_p50_us, latency_p99_us, size_mib,
+            rows_per_second, on_pareto_front, stack_level, status.
+        """
+        if extra_columns not in (None, "all"):
+            raise OptionError("extra_columns", f"is {extra_columns!r}", "give None or 'all'")
+        finished = self._fitted()
+        wanted = [finished.ensemble.name if len(finished.ensemble.members) != 1 else finished.ensemble.members[0].model_id]
+        if extra_columns == "all":
+            wanted += [e.candidate.model_id for e in finished.state.finished()]
+        for model_id in wanted:
+            if model_id not in finished.profiles:
+                finished.profiles[model_id] = self._measure(model_id)
+        return leaderboard.table(finished.state, finished.profiles)
+
+    def _measure(self, model_id: str) -> dict[str, float]:
+        finished = self._fitted()
+        ensemble = finished.ensemble
+        if model_id in finished.state.entries and [m.model_id for m in ensemble.members] != [model_id]:
+            ensemble = automl.assemble(finished.run, finished.problem, ((model_id, 1.0),), model_id)
+        data = serialise(finished.package(ensemble))
+        return measure(data, graph_inputs(finished.sample)).to_dict()
+
+    def failures(self) -> pd.DataFrame:
+        """The ledger of folds that failed, with the reason of each."""
+        journal = self._fitted().run.journal()
+        try:
+            bad = [r for r in journal.folds() if r.status not in ("ok", "cancelled")]
+        finally:
+            journal.close()
+        columns = ["model_id", "fold", "status", "reason", "seconds", "peak_memory_mib"]
+        return pd.DataFrame([{c: getattr(r, c) for c in columns} for r in bad], columns=columns)
+
+    # --- prediction -------------------------------------------------------------------------------------------
+
+    def _predict_canonical(self, X: Any) -> Floats:
+        return self._fitted().ensemble.predict_canonical(self._table(X))
+
+    def model_performance(self, X: Any, y: Any) -> dict[str, float]:
+        """All metrics of the task on the given rows; rows with a missing target are left out."""
+        finished = self._fitted()
+        frame, y_column = _read(X, y, y if isinstance(y, str) else None)
+        keep = y_column.notna().to_numpy()
+        prediction = self._predict_canonical(frame[keep])
+        return evaluate(finished.problem.task, self._codes(y_column[keep]), prediction)
+
+    def _codes(self, y: pd.Series) -> Array:
+        return np.asarray(pd.to_numeric(y), np.float64)
+
+    # --- export -----------------------------------------------------------------------------------------------
+
+    def export(self, path: str | Path) -> ExportReport:
+        """Write the leader, preprocessing included, as one ONNX file that is checked before it appears.
+
+        Raises
+        ------
+        ParityError
+            If the file would not predict what :meth:`predict` does; nothing is written then.
+        """
+        finished = self._fitted()
+        report = export(finished.package(), path)
+        finished.profiles[finished.ensemble.name] = report.profile.to_dict()
+        return report
+
+    @classmethod
+    def resume(cls, run: str | Path, extra_secs: float | None = None, progress: bool | str = "auto") -> Self:
+        """Continue a run of ``export_checkpoints_dir`` from its last finished fold.
+
+        Parameters
+        ----------
+        run : path
+        extra_secs : float, optional
+            Time for the continuation; the run's own ``max_runtime_secs`` by default.
+        """
+        directory, made = cls._from_run(run)
+        directory.acquire()
+        with observer_for(progress, made._config(None), "") as observer:
+            made._take(automl.resume(directory, extra_secs, observer))
+        return made
+
+    @classmethod
+    def open(cls, run: str | Path) -> Self:
+        """A run's estimator as it stands, without continuing the search."""
+        directory, made = cls._from_run(run)
+        made._take(automl.load(directory))
+        return made
+
+    @classmethod
+    def _from_run(cls, run: str | Path) -> tuple[RunDir, Self]:
+        directory = RunDir.open(run)
+        stored = directory.config()
+        task = Task(stored["task"])
+        if task.is_classification != cls._is_classifier:
+            other = "AutoMLClassifier" if task.is_classification else "AutoMLRegressor"
+            raise OptionError("run", f"holds a {task} run", f"call {other} instead")
+        config = Config.from_dict(stored["config"])
+        made = cls(**{k: getattr(config, k) for k in Config.__dataclass_fields__ if k != "kinds"})
+        made.export_checkpoints_dir = str(run)
+        return directory, made
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_finished")
+
+
+class AutoMLRegressor(RegressorMixin, _AutoML):  # type: ignore[misc]
+    """AutoML for a numeric target. For the parameters see :class:`AutoMLClassifier`."""
+
+    def predict(self, X: Any) -> Floats:
+        """Predictions, float64 (n_rows,), in the target's unit."""
+        return self._predict_canonical(X)[:, 0]
+
+
+class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
+    """AutoML for classes, two or many.
+
+    Parameters
+    ----------
+    max_runtime_secs : float or None, default 300
+        Wall time for everything, in seconds; ``fit`` returns at most 1 s or 2 % later. None: no limit, then
+        ``max_models`` must be given.
+    max_models : int, optional
+        Candidates to fit at most, not counting the ensemble.
+    max_runtime_secs_per_model : float, optional
+        Wall time per candidate, all its folds together.
+    max_memory_mib : float, optional
+        Resident memory of all worker processes together; one that passes its share is stopped and recorded.
+    sort_metric : str, default "auto"
+        What is optimised: rmse, mae, r2, rmsle; roc_auc, log_loss, average_precision, accuracy,
+        balanced_accuracy, f1, brier. "auto" is rmse, roc_auc for two classes, log_loss for more.
+    balance_classes : bool, default False
+        Weigh rows so that all classes count the same.
+    include_families, exclude_families : sequence of str, optional
+        Of lightgbm, xgboost, catboost, extra_trees, random_forest, linear, knn, mlp.
+    monotone_constraints : mapping of column name to -1, 0 or 1, optional
+        Direction in which predictions may move with a numeric column.
+    nfolds : int or "auto"
+        Folds of cross-validation; 1 is a hold-out.
+    seed : int
+    n_jobs : int, default -1
+        Processor cores to use; -1 is all.
+    export_checkpoints_dir : path, optional
+        Folder for the run; it can then be resumed and audited.
+    progress : bool or "auto"
+        "auto" shows a live display on a terminal and nothing elsewhere.
+    objectives, constraints, engine, warm_start, tracking
+        Reserved; only the defaults are supported in this version.
+
+    Attributes
+    ----------
+    classes_ : array, shape (n_classes,)
+    leader : Ensemble
+    feature_names_in_, n_features_in_
+    """
+
+    _is_classifier = True
+
+    def predict(self, X: Any) -> Array:
+        """The most probable class of each row, (n_rows,), in the target's own type."""
+        proba = self.predict_proba(X)
+        return np.asarray(self.classes_[self._fitted().ensemble.labels(proba)])
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Class probabilities, float64 (n_rows, n_classes), columns in the order of ``classes_``."""
+        return full_proba(self._predict_canonical(X))
+
+    def _codes(self, y: pd.Series) -> Array:
+        return class_codes(y, self.classes_)
+
+
+def _read(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Series]:
+    frame = read_table(X)
+    if y is None and target is None:
+        raise OptionError("target", "and y are both missing", "pass y, or name the target column")
+    if target is not None and (y is None or isinstance(y, str)):
+        if target not in frame.columns:
+            listed = ", ".join(map(repr, list(frame.columns)[:20]))
+            raise DataError(f"There is no column {target!r} in the table, which has {listed}", "name one of them")
+        return frame.drop(columns=[target]), frame[target]
+    series = y if isinstance(y, pd.Series) else pd.Series(_one_column(y), name=getattr(y, "name", None) or target or "target")
+    if len(series) != len(frame):
+        raise DataError(f"X has {len(frame)} rows and y has {len(series)}", "give one target value per row")
+    return frame, series.reset_index(drop=True)
+
+
+def _one_column(y: Any) -> Any:
+    if isinstance(y, pd.DataFrame):
+        y = y.to_numpy()
+    if hasattr(y, "to_pylist"):
+        return y.to_pylist()
+    values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        return values[:, 0]
+    if values.ndim != 1:
+        raise DataError(f"y has the shape {values.shape}", "give one target value per row, shape (n_rows,)")
+    return values
+
+
+def _row_columns(
+    frame: pd.DataFrame, weights: str | None, group: str | None, time: str | None, sample_weight: Any
+) -> tuple[pd.DataFrame, RowColumns]:
+    for option, name in (("weights_column", weights), ("group_column", group), ("time_column", time)):
+        if name is not None and name not in frame.columns:
+            raise OptionError(option, f"is {name!r}, which is no column of the table", "name a column that is there")
+    weight = None if weights is None else np.asarray(pd.to_numeric(frame[weights], errors="coerce"), np.float64)
+    if sample_weight is not None:
+        weight = np.asarray(sample_weight, np.float64)
+        if weight.shape != (len(frame),):
+            raise OptionError("sample_weight", f"has the shape {weight.shape}", f"give one weight for each of {len(frame)} rows")
+    if weight is not None and (not np.isfinite(weight).all() or (weight < 0).any() or not weight.any()):
+        raise OptionError("weights_column" if weights else "sample_weight", "has missing, negative or only zero weights",
+                          "give numbers that are 0 or more")
+    rows = RowColumns(weight, *(None if c is None else frame[c].to_numpy() for c in (group, time)))
+    return frame.drop(columns=[c for c in (weights, group) if c is not None]), rows
+
+
+__all__ = ["AutoMLClassifier", "AutoMLRegressor", "Kind"]

@@ -1,0 +1,276 @@
+"""One run from table to leader: what ``fit`` and ``resume`` do, without the estimators' conventions."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import platform
+import time
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabwright.config import Config
+from tabwright.data.infer import infer_schema
+from tabwright.data.splits import make_folds
+from tabwright.data.table import Table
+from tabwright.data.target import Target, make_target
+from tabwright.engine.fold import load_fold_model
+from tabwright.engine.local import LocalEngine
+from tabwright.errors import DataError
+from tabwright.export import Package
+from tabwright.features.recipe import FittedPart
+from tabwright.metrics import evaluate, find_metric
+from tabwright.models.base import Family
+from tabwright.pipeline import Ensemble, Member
+from tabwright.schema import Schema
+from tabwright.search.budget import Budget
+from tabwright.search.loop import Observer, Search, SearchOptions
+from tabwright.search.policy import folds_for
+from tabwright.search.portfolio import families_for
+from tabwright.search.problem import Problem
+from tabwright.search.state import State
+from tabwright.search.strategy import Strategy
+from tabwright.store.run_dir import RunDir
+from tabwright.types import Array, Floats, Task
+
+SAMPLE_ROWS = 2000  # kept for the parity check and for measuring
+
+
+@dataclass(frozen=True)
+class RowColumns:
+    """Per-row facts beside the features: weights, groups and times, each (n_rows,) or None."""
+
+    weight: Array | None = None
+    group: Array | None = None
+    time: Array | None = None
+
+    def take(self, rows: Array) -> RowColumns:
+        return RowColumns(*(None if a is None else a[rows] for a in (self.weight, self.group, self.time)))
+
+
+@dataclass
+class Finished:
+    """What a run leaves behind."""
+
+    run: RunDir
+    config: Config
+    schema: Schema
+    problem: Problem
+    state: State
+    ensemble: Ensemble
+    sample: Table
+    metrics: dict[str, float]
+    notes: list[str]
+    interrupted: bool
+    seconds: float
+    profiles: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def package(self, ensemble: Ensemble | None = None) -> Package:
+        """What ``export`` needs."""
+        facts = {"validation": self.metrics, "sort_metric": self.problem.metric.name}
+        return Package(ensemble or self.ensemble, self.schema, facts, self.sample)
+
+
+def fit(
+    X: pd.DataFrame, y: pd.Series, task: Task, config: Config, *, rows: RowColumns, run_dir: str | None,
+    observer: Observer, budget: Budget,
+) -> Finished:  # fmt: skip
+    """Run a whole AutoML job.
+
+    Parameters
+    ----------
+    X : DataFrame, shape (n_rows, n_columns)
+    y : Series, shape (n_rows,)
+        Rows with a missing target are dropped and counted.
+    task, config, rows
+        What to do and how.
+    run_dir : str or None
+        Folder of the run; temporary if None.
+    observer : callable
+        Told of progress.
+    budget : Budget
+        Already running: reading the table counts too.
+    """
+    engine = LocalEngine(*_workers(config), config.max_memory_mib)
+    try:
+        run = RunDir.create(run_dir)
+        target = make_target(y, task)
+        if target.n_dropped:
+            keep = np.flatnonzero(target.keep)
+            X, rows = X.iloc[keep], rows.take(keep)
+        schema = infer_schema(X, str(y.name) if y.name is not None else None, task, dict(config.kinds))
+        schema = replace(schema, classes=target.classes, class_dtype=target.class_dtype)
+        table = Table.from_frame(X, schema)
+        problem = _problem(table, target, config, rows, budget)
+        _store(run, table, problem, target, config)
+        engine.open(run.path)
+        families = _families(problem.task, config, table)
+        return _search_and_assemble(run, table, problem, families, config, engine, budget, observer, list(target.notes))
+    finally:
+        engine.close()
+
+
+def resume(run: RunDir, extra_secs: float | None, observer: Observer) -> Finished:
+    """Continue a run from its last finished fold, for ``extra_secs`` or the budget that it had."""
+    stored = run.config()
+    config = Config.from_dict(stored["config"])
+    if extra_secs is not None:
+        config = replace(config, max_runtime_secs=extra_secs)
+    budget = Budget(config.budget_s)
+    engine = LocalEngine(*_workers(config), config.max_memory_mib)
+    try:
+        engine.open(run.path)
+        table = Table.load(run.table_dir, mmap=True)
+        problem = _load_problem(run, stored)
+        families = _families(problem.task, config, table)
+        return _search_and_assemble(run, table, problem, families, config, engine, budget, observer, stored["notes"])
+    finally:
+        engine.close()
+
+
+def load(run: RunDir) -> Finished:
+    """A run as it stands, without continuing it: leaderboard, leader, export."""
+    stored = run.config()
+    config = Config.from_dict(stored["config"])
+    table, problem = Table.load(run.table_dir, mmap=True), _load_problem(run, stored)
+    journal = run.journal()
+    try:
+        state = State(problem, run)
+        state.restore(journal)
+    finally:
+        journal.close()
+    state.update_leader(seconds=10.0)
+    return _finish(run, table, problem, state, config, stored["notes"], interrupted=False, seconds=0.0)
+
+
+def _workers(config: Config) -> tuple[int, int]:
+    """Processes and threads each: one thread per process keeps every core busy through all phases of a fit."""
+    return max(1, config.cores), 1
+
+
+def _families(task: Task, config: Config, table: Table) -> tuple[Family, ...]:
+    families = families_for(task, config.include_families, config.exclude_families)
+    return tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
+
+
+def _problem(table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget) -> Problem:
+    if not table.schema.used:
+        raise DataError("The table has no column that can serve as a feature",
+                        "give columns that vary and are no identifiers, or set their kinds")
+    n_folds = folds_for(table, target.task, len(target.classes or ()), config.nfolds, budget)
+    folds = make_folds(table.n_rows, target.y, target.task, n_folds, config.seed, groups=rows.group, time=rows.time)
+    weight = None if rows.weight is None else np.asarray(rows.weight, np.float64)
+    if config.balance_classes and target.task is not Task.REGRESSION:
+        counts = np.bincount(target.y)
+        balance = len(target.y) / (len(counts) * counts[target.y])
+        weight = balance if weight is None else weight * balance
+    y = target.y
+    mean, scale = (target.mean, target.scale) if target.task is Task.REGRESSION else (0.0, 1.0)
+    if target.task is Task.REGRESSION:
+        y = (y - mean) / scale
+    return Problem(target.task, find_metric(config.sort_metric, target.task), len(target.classes or ()) or 1, y, mean,
+                   scale, weight, tuple(folds.valid), tuple(folds.train))
+
+
+def _store(run: RunDir, table: Table, problem: Problem, target: Target, config: Config) -> None:
+    table.save(run.table_dir)
+    arrays = {"y": problem.y} | ({} if problem.weight is None else {"weight": problem.weight})
+    run.save_arrays("target", **arrays)
+    for k in range(problem.n_folds):
+        run.save_arrays("fold", **{f"train{k}": problem.train[k], f"valid{k}": problem.valid[k]})
+    run.write_config({
+        "created": time.time(), "task": str(problem.task), "n_classes": problem.n_classes, "n_folds": problem.n_folds,
+        "sort_metric": problem.metric.name, "mean": problem.mean, "scale": problem.scale, "notes": list(target.notes),
+        "config": config.to_dict(), "fingerprint": fingerprint(table, problem.y),
+        "environment": {"python": platform.python_version(), "platform": platform.platform(), "cores": os.cpu_count(),
+                        "tabwright": version("tabwright")},
+    })  # fmt: skip
+
+
+def fingerprint(table: Table, y: Array) -> str:
+    """SHA-256 of the training data in canonical form."""
+    total = hashlib.sha256(np.ascontiguousarray(table.numbers).tobytes())
+    for column in table.strings:
+        total.update("\0".join(map(str, column.levels)).encode())
+        total.update(np.ascontiguousarray(column.index).tobytes())
+    total.update(np.ascontiguousarray(y).tobytes())
+    return total.hexdigest()
+
+
+def _load_problem(run: RunDir, stored: dict[str, Any]) -> Problem:
+    task = Task(stored["task"])
+    folds = range(stored["n_folds"])
+    return Problem(
+        task, find_metric(stored["sort_metric"], task), stored["n_classes"], run.load_array("target", "y"), stored["mean"],
+        stored["scale"], run.load_array("target", "weight") if run.has_array("target", "weight") else None,
+        tuple(run.load_array("fold", f"valid{k}") for k in folds),
+        tuple(run.load_array("fold", f"train{k}") for k in folds),
+    )  # fmt: skip
+
+
+def _search_and_assemble(
+    run: RunDir, table: Table, problem: Problem, families: tuple[Family, ...], config: Config, engine: LocalEngine,
+    budget: Budget, observer: Observer, notes: list[str],
+) -> Finished:  # fmt: skip
+    budget.reserve_s = reserve(budget)
+    journal = run.journal()
+    strategy = Strategy(families, config.seed, config.max_models)
+    options = SearchOptions(config.max_models, config.max_runtime_secs_per_model)
+    search = Search(problem, run, journal, strategy, engine, budget, options, observer)
+    try:
+        search.restore()
+        state = search.run()
+        engine.close()
+        journal.add_event("finished", f"search ended after {budget.elapsed():.1f} s")
+    finally:
+        journal.close()
+    finished = _finish(run, table, problem, state, config, notes, interrupted=search.interrupted, seconds=0.0)
+    finished.seconds = budget.elapsed()
+    return finished
+
+
+def _finish(
+    run: RunDir, table: Table, problem: Problem, state: State, config: Config, notes: list[str], *,
+    interrupted: bool, seconds: float,
+) -> Finished:  # fmt: skip
+    ensemble = assemble(run, problem, state.leader.weights, state.leader.name)
+    chosen = np.sort(np.random.default_rng(config.seed).permutation(table.n_rows)[:SAMPLE_ROWS])
+    if not state.leader.weights or not problem.metric.better(state.leader.score, _trivial_score(problem)):
+        notes = [*notes, "No candidate beats a constant prediction: the target may not depend on these columns"]
+    return Finished(run, config, table.schema, problem, state, ensemble, table.take(chosen), _metrics(problem, state),
+                    notes, interrupted, seconds)
+
+
+def _trivial_score(problem: Problem) -> float:
+    return problem.trivial_loss() * (-1.0 if problem.metric.greater_is_better else 1.0)
+
+
+def reserve(budget: Budget) -> float:
+    """Seconds set aside for what follows the search: loading the leader's folds and building the ensemble."""
+    return min(0.15 + 0.03 * budget.total_s, 2.5) if math.isfinite(budget.total_s) else 0.0
+
+
+def assemble(run: RunDir, problem: Problem, weights: tuple[tuple[str, float], ...], name: str = "ensemble") -> Ensemble:
+    """The ensemble of these candidates, from the fold models on disk; the trivial model if there are none."""
+    parts: dict[str, FittedPart] = {}
+    members = []
+    for model_id, weight in weights:
+        folds = tuple(load_fold_model(run, model_id, k, parts) for k in range(problem.n_folds))
+        members.append(Member(model_id, model_id.rsplit("_", 1)[0], weight, folds))
+    return Ensemble(problem.task, tuple(members), problem.n_classes, problem.mean, problem.scale, problem.constant(), name=name)
+
+
+def _metrics(problem: Problem, state: State) -> dict[str, float]:
+    """All metrics of the leader, out of fold."""
+    rows = problem.evaluation_rows()
+    prediction: Floats | None = state.leader.prediction
+    if prediction is None:
+        prediction = np.tile(np.array(problem.constant()), (len(rows), 1))
+    found = evaluate(problem.task, problem.user_y(rows), prediction)
+    return {k: v for k, v in found.items() if math.isfinite(v)}
+

@@ -1,0 +1,25 @@
+"""What a command is: a frozen record, one file each, one line in ``cli.main.COMMANDS``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """``run`` returns the exit code; a ``UserError`` becomes one sentence and exit code 2."""
+
+    name: str
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def budget_arguments(parser: argparse.ArgumentParser, seconds: float | None = 300.0) -> None:
+    """Options that fit, resume and demo have in common."""
+    parser.add_argument("--max-runtime-secs", type=float, default=seconds, metavar="N",
+                        help="wall time for everything, seconds (default: %(default)s)")
+    parser.add_argument("--n-jobs", type=int, default=-1, metavar="N", help="cores to use (default: all)")
+    parser.add_argument("--quiet", action="store_true", help="no progress display")

@@ -1,0 +1,22 @@
+"""tabwright export."""
+
+from __future__ import annotations
+
+import argparse
+
+from tabwright.cli.base import Command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="folder of a run")
+    parser.add_argument("--out", required=True, metavar="FILE", help="ONNX file to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    from tabwright.cli.resume import estimator_of
+
+    print(estimator_of(args.run).open(args.run).export(args.out))  # type: ignore[attr-defined]
+    return 0
+
+
+EXPORT = Command("export", "write a run's leader as one checked ONNX file", add_arguments, run)

@@ -1,0 +1,77 @@
+"""tabwright fit."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tabwright.cli.base import Command, budget_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", help="CSV, TSV, JSON lines, Parquet, Feather or Excel file")
+    parser.add_argument("--target", required=True, metavar="T", help="column to predict")
+    parser.add_argument("--out", required=True, metavar="RUN", help="folder for the run")
+    parser.add_argument("--task", choices=("auto", "classification", "regression"), default="auto")
+    budget_arguments(parser)
+    parser.add_argument("--max-models", type=int, metavar="N", help="candidates to fit at most")
+    parser.add_argument("--max-runtime-secs-per-model", type=float, metavar="N")
+    parser.add_argument("--max-memory-mib", type=float, metavar="N", help="resident memory of all workers together")
+    parser.add_argument("--sort-metric", default="auto", metavar="M", help="what is optimised (default: %(default)s)")
+    parser.add_argument("--balance-classes", action="store_true", help="let all classes count the same")
+    parser.add_argument("--include-families", metavar="A,B", help="only these model families")
+    parser.add_argument("--exclude-families", metavar="A,B", help="all but these model families")
+    parser.add_argument("--nfolds", default="auto", metavar="K", help="folds, 1 for a hold-out (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--weights-column", metavar="C")
+    parser.add_argument("--group-column", metavar="C", help="rows of one group stay in one fold")
+    parser.add_argument("--time-column", metavar="C", help="validate on later rows than those trained on")
+    parser.add_argument("--export", metavar="FILE", help="also write the leader to this ONNX file")
+
+
+def run(args: argparse.Namespace) -> int:
+    from tabwright.cli.show import show_run
+    from tabwright.data.readers import read_table
+    from tabwright.errors import DataError
+
+    frame = read_table(args.data)
+    if args.target not in frame.columns:
+        listed = ", ".join(map(repr, list(frame.columns)[:20]))
+        raise DataError(f"There is no column {args.target!r} in {args.data}, which has {listed}", "name one of them")
+    options: dict[str, Any] = {
+        k: getattr(args, k)
+        for k in ("max_runtime_secs", "max_models", "max_runtime_secs_per_model", "max_memory_mib", "sort_metric",
+                  "balance_classes", "seed", "n_jobs")
+    }  # fmt: skip
+    options["nfolds"] = args.nfolds if args.nfolds == "auto" else _whole(args.nfolds)
+    for name in ("include_families", "exclude_families"):
+        value = getattr(args, name)
+        options[name] = None if value is None else [v.strip() for v in value.split(",") if v.strip()]
+    made = estimator_for(frame[args.target], args.task)(
+        **options, export_checkpoints_dir=args.out, progress=False if args.quiet else "auto"
+    )
+    made.fit(frame, target=args.target, weights_column=args.weights_column, group_column=args.group_column,
+             time_column=args.time_column)
+    show_run(made)
+    if args.export:
+        print(made.export(Path(args.export)))
+    return 0
+
+
+def estimator_for(y: Any, task: str) -> Any:
+    """The estimator class for a target column."""
+    from tabwright.api import AutoMLClassifier, AutoMLRegressor
+    from tabwright.data.target import infer_task
+    from tabwright.types import Task
+
+    if task == "auto":
+        return AutoMLRegressor if infer_task(y) is Task.REGRESSION else AutoMLClassifier
+    return AutoMLRegressor if task == "regression" else AutoMLClassifier
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdigit() else text  # Config names the option and the mend
+
+
+FIT = Command("fit", "train on a table within a budget", add_arguments, run)

@@ -1,0 +1,60 @@
+"""The command line: parses, runs one command, and turns user faults into one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from types import FrameType
+
+from tabwright import __version__
+from tabwright.cli.audit import AUDIT
+from tabwright.cli.base import Command
+from tabwright.cli.demo import DEMO
+from tabwright.cli.evaluate import EVALUATE
+from tabwright.cli.export import EXPORT
+from tabwright.cli.failures import FAILURES
+from tabwright.cli.fit import FIT
+from tabwright.cli.leaderboard import LEADERBOARD
+from tabwright.cli.predict import PREDICT
+from tabwright.cli.profile import PROFILE
+from tabwright.cli.resume import RESUME
+from tabwright.errors import UserError
+
+COMMANDS: tuple[Command, ...] = (FIT, RESUME, LEADERBOARD, EXPORT, PREDICT, EVALUATE, PROFILE, FAILURES, AUDIT, DEMO)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(prog="tabwright", description="AutoML for tables, to one portable ONNX file.")
+    top.add_argument("--version", action="version", version=f"tabwright {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        sub = commands.add_parser(command.name, help=command.help, description=command.help)
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; exit code 0, 2 for what the user can mend, 130 when interrupted before there was a result."""
+    args = parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return int(args.run(args))
+    except UserError as error:
+        print(f"tabwright: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tabwright: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt  # SIGTERM ends a run as Ctrl-C does: with a valid leader
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""tabwright resume."""
+
+from __future__ import annotations
+
+import argparse
+
+from tabwright.cli.base import Command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="folder of a run")
+    parser.add_argument("--extra-secs", type=float, metavar="N", help="time for the continuation (default: the run's own)")
+    parser.add_argument("--quiet", action="store_true", help="no progress display")
+
+
+def run(args: argparse.Namespace) -> int:
+    from tabwright.cli.show import show_run
+
+    show_run(estimator_of(args.run).resume(args.run, args.extra_secs, False if args.quiet else "auto"))
+    return 0
+
+
+def estimator_of(run: str) -> type:
+    """The estimator class that made a run."""
+    from tabwright.api import AutoMLClassifier, AutoMLRegressor
+    from tabwright.store.run_dir import RunDir
+    from tabwright.types import Task
+
+    task = Task(RunDir.open(run).config()["task"])
+    return AutoMLClassifier if task.is_classification else AutoMLRegressor
+
+
+RESUME = Command("resume", "continue a run from its last finished fold", add_arguments, run)

@@ -1,0 +1,44 @@
+"""How commands print runs and tables."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pandas as pd
+
+
+def show_run(made: Any) -> None:
+    """Notes, leaderboard and where the run lies."""
+    finished = made._finished
+    board = made.leaderboard()
+    print(leaderboard_text(board, finished.problem.metric.name))
+    print(f"{finished.seconds:.1f} s; run in {made.run_dir}")
+    if finished.interrupted:
+        print(f"Stopped early with a valid leader; continue with: tabwright resume {made.run_dir}", file=sys.stderr)
+
+
+def leaderboard_text(board: pd.DataFrame, metric: str, rows: int = 15) -> str:
+    """The leaderboard's first rows as plain text."""
+    shown = board.head(rows)
+    header = ["rank", "model", metric, "95 % interval", "fit s", "p50 µs", "MiB", "status"]
+    lines = [header]
+    for r in shown.itertuples():
+        interval = "" if pd.isna(r.score_ci_low) else f"{r.score_ci_low:.5g} … {r.score_ci_high:.5g}"
+        lines.append([
+            str(r.rank), str(r.model_id), "" if pd.isna(r.score) else f"{r.score:.5f}", interval,
+            _number(r.fit_seconds, ".1f"), _number(r.latency_p50_us, ".0f"), _number(r.size_mib, ".2f"), str(r.status),
+        ])  # fmt: skip
+    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
+    left = {1, 3, 7}
+    text = [
+        "  ".join(c.ljust(w) if k in left else c.rjust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+        for line in lines
+    ]
+    if len(board) > rows:
+        text.append(f"… and {len(board) - rows} more")
+    return "\n".join(text)
+
+
+def _number(value: Any, spec: str) -> str:
+    return "" if pd.isna(value) else format(value, spec)

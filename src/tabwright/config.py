@@ -1,0 +1,83 @@
+"""The options of a run as one validated, frozen record."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from tabwright.errors import OptionError
+
+OBJECTIVES = ("score",)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything the user can set; see :class:`tabwright.AutoMLRegressor` for the meaning of each."""
+
+    max_runtime_secs: float | None = 300.0
+    max_models: int | None = None
+    max_runtime_secs_per_model: float | None = None
+    max_memory_mib: float | None = None
+    sort_metric: str = "auto"
+    balance_classes: bool = False
+    include_families: Sequence[str] | None = None
+    exclude_families: Sequence[str] | None = None
+    monotone_constraints: Mapping[str, int] | None = None
+    nfolds: int | str = "auto"
+    seed: int = 0
+    n_jobs: int = -1
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _positive("max_runtime_secs", self.max_runtime_secs)
+        _positive("max_models", self.max_models)
+        _positive("max_runtime_secs_per_model", self.max_runtime_secs_per_model)
+        _positive("max_memory_mib", self.max_memory_mib)
+        if self.max_runtime_secs is None and self.max_models is None:
+            raise OptionError("max_runtime_secs", "and max_models are both None, so the run would never end",
+                              "set one of them")
+        if self.nfolds != "auto" and not (_is_int(self.nfolds) and (self.nfolds == 1 or 2 <= int(self.nfolds) <= 50)):
+            raise OptionError("nfolds", f"is {self.nfolds!r}", "give 'auto', 1 (a hold-out) or 2 to 50")
+        if not _is_int(self.seed) or not 0 <= int(self.seed) < 2**31:
+            raise OptionError("seed", f"is {self.seed!r}", "give a whole number from 0 to 2147483647")
+        if not _is_int(self.n_jobs) or self.n_jobs == 0:
+            raise OptionError("n_jobs", f"is {self.n_jobs!r}", "give -1 (all cores) or a positive whole number")
+        for name, value in (self.monotone_constraints or {}).items():
+            if value not in (-1, 0, 1):
+                raise OptionError("monotone_constraints", f"has {value!r} for column {name!r}", "give -1, 0 or 1")
+
+    @property
+    def cores(self) -> int:
+        """Processors that the run may use."""
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+        return available if self.n_jobs < 0 else min(self.n_jobs, 4 * available)
+
+    @property
+    def budget_s(self) -> float:
+        return math.inf if self.max_runtime_secs is None else float(self.max_runtime_secs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they are stored."""
+        out = asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in out.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """From stored values; unknown keys are left out."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in values.items() if k in known})
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _positive(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) > 0:
+        raise OptionError(name, f"is {value!r}", "give a number above 0, or None for no limit")

@@ -1,0 +1,85 @@
+"""Jobs and outcomes: what an engine takes and gives. An engine only runs jobs; what to run is search's business."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from tabwright.pipeline import Candidate
+
+
+class Status(StrEnum):
+    """How a job ended."""
+
+    OK = "ok"
+    FAILED = "failed"  # raised an exception
+    TIMEOUT = "timeout"  # killed at its time limit
+    MEMORY = "memory"  # killed at the memory limit
+    CRASHED = "crashed"  # the worker process died
+    CANCELLED = "cancelled"  # killed because the run ended
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """Fit one candidate on one fold. ``time_limit_s`` is what the family is told; the engine kills a little later."""
+
+    candidate: Candidate
+    fold: int
+    time_limit_s: float
+    n_threads: int = 1
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return (self.candidate.model_id, self.fold)
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a worker reports of a finished fold; model and predictions are on disk."""
+
+    score: float
+    n_iterations: int | None
+    seconds: float
+    cpu_seconds: float
+    stage_seconds: tuple[tuple[str, float], ...] = ()
+    artefact_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one job ended. Times in seconds, memory resident in MiB with the worker's children."""
+
+    job: FoldJob
+    status: Status
+    reason: str
+    started: float  # seconds since 1970
+    seconds: float
+    cpu_seconds: float
+    peak_memory_mib: float
+    result: FoldResult | None = None
+
+
+class Engine(Protocol):
+    """Runs jobs in processes that can be killed."""
+
+    @property
+    def n_workers(self) -> int: ...
+
+    @property
+    def n_threads(self) -> int: ...
+
+    def free(self) -> int:
+        """Jobs that ``submit`` would start at once."""
+
+    def submit(self, job: FoldJob) -> None: ...
+
+    def running(self) -> list[FoldJob]: ...
+
+    def poll(self, timeout_s: float) -> list[Outcome]:
+        """Outcomes since the last call; waits up to ``timeout_s`` for the first."""
+
+    def cancel(self) -> list[Outcome]:
+        """Kill what runs."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,191 @@
+"""Fitting one fold in a worker: data mapped once, shared features cached on disk, results written atomically."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tabwright.codec import write_atomic
+from tabwright.data.table import Table
+from tabwright.engine.base import FoldJob, FoldResult
+from tabwright.errors import FitError
+from tabwright.features.base import TargetInfo
+from tabwright.features.recipe import (
+    RECIPES,
+    Encoded,
+    FittedFeatures,
+    FittedPart,
+    Option,
+    Part,
+    Recipe,
+    fit_encoder,
+    fit_part,
+    to_float32,
+)  # fmt: skip
+from tabwright.metrics import find_metric, score
+from tabwright.models import family
+from tabwright.models.base import Columns, Family, FitContext, Sample, View, apply_link
+from tabwright.pipeline import CODEC, FoldModel
+from tabwright.store.run_dir import RunDir
+from tabwright.types import Array, Floats, Ints, Task
+
+
+class Session:
+    """A worker's view of one run."""
+
+    def __init__(self, path: str) -> None:
+        self.run = RunDir(Path(path))
+        facts = self.run.config()
+        self.task = Task(facts["task"])
+        self.n_classes: int = facts["n_classes"]
+        self.metric = find_metric(facts["sort_metric"], self.task)
+        self.mean, self.scale = float(facts["mean"]), float(facts["scale"])
+        self.table = Table.load(self.run.table_dir, mmap=True)
+        self.y = self.run.load_array("target", "y")
+        self.weight: Floats | None = self.run.load_array("target", "weight") if self.run.has_array("target", "weight") else None
+        self._shared: dict[Part, tuple[str, FittedPart, Floats] | None] = {}
+        self._fold: dict[tuple[Part, int], tuple[FittedPart, Floats, Floats] | None] = {}
+
+    def rows(self, fold: int) -> tuple[Ints, Ints]:
+        """Training and validation rows of a fold."""
+        return self.run.load_array("fold", f"train{fold}"), self.run.load_array("fold", f"valid{fold}")
+
+    def fit(self, job: FoldJob) -> FoldResult:
+        """Fit, predict the validation rows, write both; FitError where the data does not let the family fit."""
+        started, cpu = time.monotonic(), time.process_time()
+        deadline = started + job.time_limit_s
+        recipe, kind = RECIPES[family(job.candidate.family).view], family(job.candidate.family)
+        train_rows, valid_rows = self.rows(job.fold)
+        keys, features, X_train, X_valid = self._matrices(recipe, job.fold, train_rows, valid_rows)
+        made = time.monotonic()
+        columns = _columns(features, recipe, self.table)
+        context = FitContext(self.task, self.n_classes, columns, job.candidate.seed + job.fold, job.n_threads, deadline)
+        train = self._sample(X_train, train_rows)
+        valid = self._sample(X_valid, valid_rows)
+        model = kind.fit(train, valid, job.candidate.params, context)
+        fitted = time.monotonic()
+        prediction = apply_link(model.predict(X_valid), model.link, self.task)
+        if not np.isfinite(prediction).all():
+            raise FitError("predictions are not finite numbers")
+        value = self._score(prediction, valid_rows)
+        digest = self._write(job, keys, FoldModel(features, model), prediction)
+        done = time.monotonic()
+        return FoldResult(
+            value, getattr(model, "n_iterations", None), done - started, time.process_time() - cpu,
+            (("features", made - started), ("fit", fitted - made), ("predict_write", done - fitted)), digest,
+        )  # fmt: skip
+
+    def _score(self, prediction: Floats, rows: Ints) -> float:
+        y: Array = self.y[rows]
+        if self.task is Task.REGRESSION:
+            y, prediction = self.mean + self.scale * y, self.mean + self.scale * prediction
+        return score(self.metric, y, prediction, None if self.weight is None else self.weight[rows])
+
+    def _sample(self, X: Floats, rows: Ints) -> Sample:
+        weight = None
+        if self.weight is not None:
+            weight = self.weight[rows]
+            weight = weight / weight.mean()
+        return Sample(X, self.y[rows], weight)
+
+    def _matrices(
+        self, recipe: Recipe, fold: int, train: Ints, valid: Ints
+    ) -> tuple[list[str], FittedFeatures, Floats, Floats]:
+        keys, parts, train_blocks, valid_blocks = [], [], [], []
+        for part in recipe.shared:
+            shared = self._shared_part(part)
+            if shared is not None:
+                keys.append(shared[0])
+                parts.append(shared[1])
+                train_blocks.append(shared[2][train])
+                valid_blocks.append(shared[2][valid])
+        for part in recipe.by_fold:
+            own = self._fold_part(part, fold, train, valid)
+            if own is not None:
+                parts.append(own[0])
+                train_blocks.append(own[1])
+                valid_blocks.append(own[2])
+        if not parts:
+            raise FitError("no column can be used as a feature")
+        return keys, FittedFeatures(tuple(parts)), to_float32(train_blocks), to_float32(valid_blocks)
+
+    def _fold_part(self, part: Part, fold: int, train: Ints, valid: Ints) -> tuple[FittedPart, Floats, Floats] | None:
+        if (part, fold) not in self._fold:
+            weight = None if self.weight is None else self.weight[train]
+            target = TargetInfo(self.task, self.n_classes, self.y[train], weight, seed=fold)
+            made = fit_part(part, self.table.take(train), target)
+            own = None if made is None else (made[0], made[1], made[0].apply(self.table.take(valid)))
+            self._fold[part, fold] = own
+        return self._fold[part, fold]
+
+    def _shared_part(self, part: Part) -> tuple[str, FittedPart, Floats] | None:
+        if part not in self._shared:
+            made = fit_part(part, self.table, None, self._cached_encoder)
+            if made is None:
+                self._shared[part] = None
+            else:
+                data = CODEC.dumps(made[0])
+                key = hashlib.sha256(data).hexdigest()[:16]
+                path = self.run.features_dir / f"{key}.tw"
+                if not path.exists():
+                    write_atomic(path, data)
+                self._shared[part] = (key, made[0], made[1])
+        return self._shared[part]
+
+    def _cached_encoder(self, name: str, options: tuple[Option, ...], table: Table, target: TargetInfo | None) -> Encoded | None:
+        """Fit an encoder that reads no target, or take what another worker has made of it."""
+        if name not in SLOW_ENCODERS:
+            return fit_encoder(name, options, table, target)
+        stem = f"{name}-{hashlib.sha256(repr(options).encode()).hexdigest()[:8]}"
+        path, matrix = self.run.features_dir / f"{stem}.enc", self.run.features_dir / f"{stem}.npy"
+        with (self.run.features_dir / f"{stem}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one worker computes, the others wait for it
+            if path.exists():
+                fitted = CODEC.loads(path.read_bytes(), str(path))
+                return None if fitted is None else (fitted, np.load(matrix, mmap_mode="r", allow_pickle=False))
+            made = fit_encoder(name, options, table, target)
+            if made is not None:
+                temporary = matrix.with_suffix(".tmp.npy")
+                np.save(temporary, made[1], allow_pickle=False)
+                temporary.replace(matrix)
+            write_atomic(path, CODEC.dumps(None if made is None else made[0]))
+            return made
+
+    def _write(self, job: FoldJob, keys: list[str], model: FoldModel, prediction: Floats) -> str:
+        """The fold's file names its shared parts and holds the rest."""
+        own = model.features.parts[len(keys) :]
+        data = CODEC.dumps({"shared": tuple(keys), "parts": own, "model": model.model})
+        path = self.run.prediction_path(*job.key)
+        temporary = path.with_suffix(f".{job.fold}.tmp.npy")
+        np.save(temporary, prediction, allow_pickle=False)
+        temporary.replace(path)
+        write_atomic(self.run.model_path(*job.key), data)
+        return hashlib.sha256(data).hexdigest()
+
+
+SLOW_ENCODERS = frozenset({"text"})
+
+
+def load_fold_model(run: RunDir, model_id: str, fold: int, parts: dict[str, FittedPart]) -> FoldModel:
+    """A fold's model from disk; ``parts`` caches shared parts, so that members hold the very same objects."""
+    path = run.model_path(model_id, fold)
+    content: dict[str, Any] = CODEC.loads(path.read_bytes(), str(path))
+    for key in content["shared"]:
+        if key not in parts:
+            file = run.features_dir / f"{key}.tw"
+            parts[key] = CODEC.loads(file.read_bytes(), str(file))
+    shared = tuple(parts[key] for key in content["shared"])
+    return FoldModel(FittedFeatures((*shared, *content["parts"])), content["model"])
+
+
+def _columns(features: FittedFeatures, recipe: Recipe, _table: Table) -> Columns:
+    columns = features.columns()
+    return columns if recipe.view is View.NATIVE else Columns(columns.n_features)
+
+
+__all__ = ["Family", "Session", "load_fold_model"]

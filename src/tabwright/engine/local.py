@@ -1,0 +1,227 @@
+"""Worker processes on this machine, each watched for time and memory and killed where it passes a limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tabwright.engine.base import FoldJob, FoldResult, Outcome, Status
+from tabwright.engine.worker import receive, send
+
+KILL_GRACE_S = 1.0  # past the time limit that the family was told, before the worker is killed
+MEMORY_CHECK_S = 0.2
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    watch: psutil.Process
+    ready: bool = False
+    job: FoldJob | None = None
+    started: float = 0.0  # monotonic
+    started_wall: float = 0.0
+    cpu_before: float = 0.0
+    peak_mib: float = 0.0
+    messages: int = field(default=0)
+
+
+class LocalEngine:
+    """``n_workers`` processes with ``n_threads`` threads each.
+
+    Workers start importing at construction; ``open`` tells them the run. A worker that is killed or dies is
+    replaced, its job reported as an :class:`Outcome`.
+    """
+
+    def __init__(self, n_workers: int, n_threads: int, memory_limit_mib: float | None, log: Path | None = None) -> None:
+        self.n_workers, self.n_threads = n_workers, n_threads
+        self._limit = memory_limit_mib
+        self._log = log.open("ab") if log else None
+        self._inbox: queue.Queue[tuple[_Worker, str, Any]] = queue.Queue()
+        self._run: str | None = None
+        self._checked = 0.0
+        self._closed = False
+        self._workers = [self._start() for _ in range(n_workers)]
+
+    def open(self, run: Path) -> None:
+        """Let the workers load the run's data."""
+        self._run = str(run)
+        for worker in self._workers:
+            self._tell(worker, ("open", self._run))
+
+    def _start(self) -> _Worker:
+        env = {**os.environ, "PYTHONUNBUFFERED": "1", "TABWRIGHT_WORKER": "1"}
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            env[name] = str(self.n_threads)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tabwright.engine.worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log or subprocess.DEVNULL, env=env,
+        )  # fmt: skip
+        worker = _Worker(process, psutil.Process(process.pid))
+        threading.Thread(target=self._read, args=(worker,), daemon=True).start()
+        if self._run is not None:
+            self._tell(worker, ("open", self._run))
+        return worker
+
+    def _read(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None
+        while True:
+            try:
+                kind, content = receive(worker.process.stdout)
+            except (EOFError, OSError, ValueError):
+                self._inbox.put((worker, "gone", None))
+                return
+            self._inbox.put((worker, kind, content))
+
+    def _tell(self, worker: _Worker, message: tuple[str, Any]) -> None:
+        assert worker.process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # a worker that has gone is noticed by its reader
+            send(worker.process.stdin, message)
+
+    def free(self) -> int:
+        return sum(w.ready and w.job is None for w in self._workers)
+
+    def running(self) -> list[FoldJob]:
+        return [w.job for w in self._workers if w.job is not None]
+
+    def submit(self, job: FoldJob) -> None:
+        worker = next(w for w in self._workers if w.ready and w.job is None)
+        worker.job, worker.started, worker.started_wall = job, time.monotonic(), time.time()
+        worker.peak_mib = 0.0
+        worker.cpu_before = _cpu(worker)
+        self._tell(worker, ("fit", job))
+
+    def poll(self, timeout_s: float) -> list[Outcome]:
+        """Outcomes since the last call, waiting up to ``timeout_s`` for the first; limits are enforced meanwhile."""
+        end = time.monotonic() + timeout_s
+        outcomes: list[Outcome] = []
+        while True:
+            outcomes += self._enforce_limits()
+            left = end - time.monotonic()
+            try:
+                wait = 0.0 if outcomes else min(max(left, 0.0), MEMORY_CHECK_S)
+                worker, kind, content = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()
+            except queue.Empty:
+                if outcomes or left <= 0:
+                    return outcomes
+                continue
+            outcome = self._handle(worker, kind, content)
+            if outcome is not None:
+                outcomes.append(outcome)
+            elif kind == "opened":
+                return outcomes  # a worker is free: let the caller use it
+
+    def _handle(self, worker: _Worker, kind: str, content: Any) -> Outcome | None:
+        if worker not in self._workers:
+            return None  # already replaced
+        if kind == "opened":
+            worker.ready = True
+            return None
+        if kind == "gone":
+            code = worker.process.wait()
+            return self._replace(worker, Status.CRASHED, f"the worker process ended with code {code}")
+        if kind == "failed" and worker.job is None:  # the run could not be opened
+            self._inbox.put((worker, "gone", None))
+            worker.process.kill()
+            return None
+        if kind in ("done", "failed"):
+            return self._finished(worker, kind, content)
+        return None
+
+    def _finished(self, worker: _Worker, kind: str, content: Any) -> Outcome:
+        job, seconds, cpu = worker.job, time.monotonic() - worker.started, _cpu(worker) - worker.cpu_before
+        assert job is not None
+        worker.job = None
+        peak = max(worker.peak_mib, _memory(worker))
+        if kind == "done":
+            result: FoldResult = content
+            return Outcome(job, Status.OK, "", worker.started_wall, seconds, cpu, peak, result)
+        return Outcome(job, Status.FAILED, content[0], worker.started_wall, seconds, cpu, peak)
+
+    def _enforce_limits(self) -> list[Outcome]:
+        now = time.monotonic()
+        outcomes = []
+        check_memory = now - self._checked >= MEMORY_CHECK_S
+        if check_memory:
+            self._checked = now
+        for worker in list(self._workers):
+            if worker.job is None:
+                continue
+            if now - worker.started > worker.job.time_limit_s + KILL_GRACE_S:
+                reason = f"still running {now - worker.started:.1f} s after a limit of {worker.job.time_limit_s:.1f} s"
+                outcomes.append(self._kill(worker, Status.TIMEOUT, reason))
+            elif check_memory:
+                used = _memory(worker)
+                worker.peak_mib = max(worker.peak_mib, used)
+                if self._limit is not None and used > self._limit / self.n_workers:
+                    share = self._limit / self.n_workers
+                    outcomes.append(self._kill(worker, Status.MEMORY, f"used {used:.0f} MiB of {share:.0f} MiB"))
+        return [o for o in outcomes if o is not None]
+
+    def _kill(self, worker: _Worker, status: Status, reason: str) -> Outcome | None:
+        _kill_tree(worker)
+        return self._replace(worker, status, reason)
+
+    def _replace(self, worker: _Worker, status: Status, reason: str) -> Outcome | None:
+        outcome = None
+        if worker.job is not None:
+            outcome = Outcome(worker.job, status, reason, worker.started_wall, time.monotonic() - worker.started,
+                              max(0.0, _cpu(worker) - worker.cpu_before), worker.peak_mib)
+        self._workers.remove(worker)
+        if not self._closed:
+            self._workers.append(self._start())
+        return outcome
+
+    def cancel(self) -> list[Outcome]:
+        """Kill what runs (without replacement after ``close``)."""
+        outcomes = [self._kill(w, Status.CANCELLED, "the run ended") for w in list(self._workers) if w.job is not None]
+        return [o for o in outcomes if o is not None]
+
+    def close(self) -> list[Outcome]:
+        """Kill all workers; outcomes of what was running."""
+        self._closed = True
+        outcomes = self.cancel()
+        for worker in list(self._workers):
+            _kill_tree(worker)
+            self._workers.remove(worker)
+        if self._log:
+            self._log.close()
+        return outcomes
+
+
+def _memory(worker: _Worker) -> float:
+    try:
+        tree = [worker.watch, *worker.watch.children(recursive=True)]
+        return float(sum(p.memory_info().rss for p in tree)) / 2**20
+    except psutil.Error:
+        return 0.0
+
+
+def _cpu(worker: _Worker) -> float:
+    try:
+        times = worker.watch.cpu_times()
+        return float(times.user + times.system)
+    except psutil.Error:
+        return 0.0
+
+
+def _kill_tree(worker: _Worker) -> None:
+    with contextlib.suppress(psutil.Error):
+        for child in worker.watch.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    worker.process.kill()
+    worker.process.wait()
+    for stream in (worker.process.stdin, worker.process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.close()

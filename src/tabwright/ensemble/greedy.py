@@ -1,0 +1,79 @@
+"""Greedy ensemble selection over out-of-fold predictions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from tabwright.metrics import Metric, as_needed
+from tabwright.types import Array, Floats
+
+MAX_ROWS = 40_000  # more rows than this make the choice slower, not better
+
+
+def select(
+    predictions: Sequence[Floats], y: Array, metric: Metric, weight: Floats | None = None, *,
+    max_rounds: int = 40, patience: int = 6, seconds: float = 5.0, seed: int = 0,
+) -> Floats:  # fmt: skip
+    """Weights of the members of an ensemble.
+
+    Starts from the best single model and adds, with replacement, whichever model lowers the loss of the mean
+    most; the best round is kept.
+
+    Parameters
+    ----------
+    predictions : sequence of float64, shape (n_rows, n_outputs)
+        Out-of-fold predictions in canonical form, in the target's unit.
+    y : shape (n_rows,)
+        Target values in their unit, or class codes.
+    metric : Metric
+    weight : float64, shape (n_rows,), optional
+    max_rounds, patience : int
+        Rounds at most, and without improvement.
+    seconds : float
+        Time after which no further round is begun.
+    seed : int
+        Of the rows drawn when there are more than 40,000.
+
+    Returns
+    -------
+    float64, shape (n_models,)
+        >= 0, summing to 1.
+
+    References
+    ----------
+    Caruana et al. 2004, doi:10.1145/1015330.1015432.
+    """
+    started = time.monotonic()
+    if len(y) > MAX_ROWS:
+        rows = np.sort(np.random.default_rng(seed).choice(len(y), MAX_ROWS, replace=False))
+        predictions = [p[rows] for p in predictions]
+        y, weight = y[rows], None if weight is None else weight[rows]
+
+    def loss(prediction: Floats) -> float:
+        value = metric.loss(y, as_needed(metric, prediction), weight)
+        return value if np.isfinite(value) else float("inf")
+
+    single = [loss(p) for p in predictions]
+    counts = np.zeros(len(predictions))
+    first = int(np.argmin(single))
+    counts[first] = 1
+    total = predictions[first].copy()
+    best_counts, best = counts.copy(), single[first]
+    # a model much worse than the best seldom helps, and every model tried costs a pass over the rows
+    order = np.argsort(single)[:25]
+    waited = 0
+    for size in range(2, max_rounds + 2):
+        trial = [loss((total + predictions[i]) / size) for i in order]
+        pick = int(order[int(np.argmin(trial))])
+        counts[pick] += 1
+        total += predictions[pick]
+        if min(trial) < best - 1e-12 * max(1.0, abs(best)):
+            best, best_counts, waited = min(trial), counts.copy(), 0
+        else:
+            waited += 1
+        if waited >= patience or len(order) == 1 or time.monotonic() - started > seconds:
+            break
+    return best_counts / best_counts.sum()

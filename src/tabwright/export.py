@@ -1,0 +1,172 @@
+"""Export: the whole ensemble as one sealed ONNX file, checked row by row before it appears under its name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tabwright.codec import write_atomic
+from tabwright.data.table import StringColumn, Table, as_strings
+from tabwright.errors import OptionError
+from tabwright.features.base import Inputs
+from tabwright.metrics import full_proba
+from tabwright.objectives.measure import Profile, measure, run_batched, session
+from tabwright.onnx.graph import Graph, metadata_json
+from tabwright.onnx.parity import Parity, compare, require
+from tabwright.pipeline import Ensemble, emit_outputs
+from tabwright.schema import Schema
+from tabwright.seal import KEY, PLACEHOLDER, seal
+from tabwright.types import Array, Floats, Strings, Task
+
+FORMAT = 1
+PARITY_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written and how it was checked."""
+
+    path: str
+    parity: Parity
+    profile: Profile
+    members: tuple[str, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        p, c = self.profile, self.parity
+        return (
+            f"{self.path}: {p.size_mib:.2f} MiB, {len(self.members)} member(s); parity with Python on {c.rows} rows: "
+            f"max |difference| {c.max_absolute:.2g}, max relative {c.max_relative:.2g}; one row p50 "
+            f"{p.latency_p50_us:.0f} µs, p99 {p.latency_p99_us:.0f} µs; {p.rows_per_second:,.0f} rows/s (one thread)"
+        )
+
+
+@dataclass(frozen=True)
+class Package:
+    """An ensemble with what its file tells about it."""
+
+    ensemble: Ensemble
+    schema: Schema
+    metrics: Mapping[str, Any]
+    sample: Table  # rows to check and measure with
+
+
+def serialise(package: Package, parity: Parity | None = None, profile: Profile | None = None) -> bytes:
+    """The sealed model file's bytes."""
+    graph = Graph()
+    inputs = Inputs(graph, package.schema)
+    canonical = package.ensemble.to_onnx(inputs)
+    classes = package.schema.classes or ()
+    emit_outputs(graph, package.ensemble, canonical, classes)
+    facts = metadata_json(_metadata(package, parity, profile))
+    return seal(graph.build({"tabwright": facts, KEY: PLACEHOLDER}).SerializeToString())
+
+
+def _metadata(package: Package, parity: Parity | None, profile: Profile | None) -> dict[str, Any]:
+    ensemble = package.ensemble
+    return {
+        "format": FORMAT,
+        "task": str(ensemble.task),
+        "target": package.schema.target,
+        "classes": list(package.schema.classes) if package.schema.classes else None,
+        "class_dtype": package.schema.class_dtype,
+        "schema": package.schema.to_json(),
+        "metrics": dict(package.metrics),
+        "threshold": ensemble.threshold,
+        "members": [
+            {"model_id": m.model_id, "family": m.family, "weight": m.weight, "folds": len(m.folds)}
+            for m in ensemble.members
+        ],
+        "parity": parity.to_dict() if parity else None,
+        "profile": profile.to_dict() if profile else None,
+        "versions": {p: version(p) for p in ("tabwright", "onnx", "onnxruntime", "numpy")},
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def graph_inputs(table: Table) -> dict[str, Array]:
+    """Rows of a table as the graph takes them."""
+    inputs: dict[str, Array] = {}
+    if table.schema.numeric:
+        inputs["numbers"] = np.ascontiguousarray(table.numbers)
+    if table.schema.strings:
+        inputs["strings"] = table.string_matrix()
+    return inputs
+
+
+def check(model: bytes, package: Package, rows: Table) -> Parity:
+    """Compare a serialised model with the Python ensemble on some rows."""
+    onnx = predict_bytes(model, package.ensemble.task, rows)
+    python = package.ensemble.predict_canonical(rows)
+    if package.ensemble.task is not Task.REGRESSION:
+        python = full_proba(python)
+    return compare(onnx, python)
+
+
+def predict_bytes(model: bytes, task: Task, rows: Table) -> Floats:
+    """(n_rows, 1) values or (n_rows, n_classes) probabilities of a serialised model."""
+    output = "prediction" if task is Task.REGRESSION else "probabilities"
+    values = run_batched(session(model), graph_inputs(rows), output)
+    return values[:, None] if task is Task.REGRESSION else values
+
+
+def awkward_rows(sample: Table, n: int = 64, seed: int = 0) -> Table:
+    """Rows like those of the sample with missing numbers and texts, values never seen, and extremes put in."""
+    rng = np.random.default_rng(seed)
+    base = sample.take(rng.integers(0, sample.n_rows, n))
+    numbers, strings = np.array(base.numbers), base.string_matrix()
+    for row in range(n):
+        share = (0.2, 0.5, 1.0)[row % 3]
+        numbers[row, rng.random(numbers.shape[1]) < share] = (np.nan, np.nan, np.nan, 0.0, -1e12, 1e12)[row % 6]
+        strings[row, rng.random(strings.shape[1]) < share] = ("", "never seen in training", "ünbekannt 漢字")[row % 3]
+    return Table(sample.schema, numbers, tuple(_string_column(column) for column in strings.T))
+
+
+def _string_column(values: Strings) -> StringColumn:
+    levels = list(dict.fromkeys(values.tolist()))
+    position = {level: k for k, level in enumerate(levels)}
+    return StringColumn(as_strings(levels), np.array([position[v] for v in values], np.int32))
+
+
+def export(package: Package, path: str | Path) -> ExportReport:
+    """Write the model file.
+
+    Raises
+    ------
+    ParityError
+        If the graph and the Python model differ on any row of the sample; nothing is written then.
+    OptionError
+        If the path can't be written.
+    """
+    started = time.monotonic()
+    target = Path(path)
+    if target.is_dir() or not target.resolve().parent.is_dir():
+        raise OptionError("path", f"is {str(path)!r}, which can't be a file", "name a file in a folder that exists")
+    draft = serialise(package)
+    sample = package.sample.take(np.arange(min(package.sample.n_rows, PARITY_ROWS)))
+    parities = [check(draft, package, rows) for rows in (sample, awkward_rows(sample))]
+    parity = merge(parities)
+    require(parity)
+    profile = measure(draft, graph_inputs(sample))
+    data = serialise(package, parity, profile)
+    try:
+        write_atomic(target, data)
+    except OSError as error:
+        raise OptionError("path", f"can't be written ({error.strerror})", "name a folder with room that you may write to") from error
+    members = tuple(m.model_id for m in package.ensemble.members)
+    return ExportReport(str(target), parity, profile, members, time.monotonic() - started)
+
+
+def merge(parities: Sequence[Parity]) -> Parity:
+    """One result for several samples."""
+    rows = sum(p.rows for p in parities)
+    return Parity(
+        rows, max(p.max_absolute for p in parities), max(p.max_relative for p in parities),
+        sum(p.share_beyond * p.rows for p in parities) / max(rows, 1),
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""The leaderboard: every candidate and the leader, with the score's interval and what was measured."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabwright.metrics import Metric, score
+from tabwright.search.problem import Problem
+from tabwright.search.state import State
+from tabwright.types import Array, Floats
+
+COLUMNS = (
+    "rank", "model_id", "family", "score", "score_ci_low", "score_ci_high", "fit_seconds", "cpu_seconds",
+    "peak_memory_mib", "latency_p50_us", "latency_p99_us", "size_mib", "rows_per_second", "on_pareto_front",
+    "stack_level", "status",
+)  # fmt: skip
+BOOTSTRAP_ROUNDS = 200
+BOOTSTRAP_ROWS = 20_000
+
+
+def score_interval(metric: Metric, y: Array, prediction: Floats, weight: Floats | None, seed: int = 0) -> tuple[float, float]:
+    """95 % bootstrap interval of a score over rows.
+
+    On more than 20,000 rows a sample of that size is drawn and the interval narrowed by the square root of the
+    ratio, as the standard error is.
+
+    References
+    ----------
+    Efron & Tibshirani 1993, "An introduction to the bootstrap".
+    """
+    rng = np.random.default_rng(seed)
+    n = len(y)
+    size = min(n, BOOTSTRAP_ROWS)
+    values = []
+    for _ in range(BOOTSTRAP_ROUNDS if n <= 5000 else 60):
+        rows = rng.integers(0, n, size)
+        values.append(score(metric, y[rows], prediction[rows], None if weight is None else weight[rows]))
+    centre = score(metric, y, prediction, weight)
+    low, high = np.nanquantile(np.array(values) - np.nanmean(values), [0.025, 0.975]) * math.sqrt(size / n)
+    return float(centre + low), float(centre + high)
+
+
+def table(state: State, profiles: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """One row per candidate and one for the ensemble, best first; see :data:`COLUMNS`."""
+    problem = state.problem
+    rows = problem.evaluation_rows()
+    y = problem.user_y(rows)
+    weight = None if problem.weight is None else problem.weight[rows]
+    out: list[dict[str, Any]] = []
+    if len(state.leader.weights) > 1:
+        members = [state.entries[m] for m, _ in state.leader.weights]
+        out.append(_row("ensemble", "ensemble", state.leader.score, "ok", 2) | {
+            "fit_seconds": sum(e.seconds for e in members), "cpu_seconds": sum(e.cpu_seconds for e in members),
+            "peak_memory_mib": max(e.peak_memory_mib for e in members), "_prediction": state.leader.prediction,
+        })  # fmt: skip
+    for entry in state.entries.values():
+        row = _row(entry.candidate.model_id, entry.candidate.family, entry.score, entry.status, 1)
+        out.append(row | {"fit_seconds": entry.seconds, "cpu_seconds": entry.cpu_seconds,
+                          "peak_memory_mib": entry.peak_memory_mib, "_prediction": entry.prediction})
+    constant = np.tile(np.array(problem.constant()), (len(rows), 1))
+    out.append(_row("constant", "constant", score(problem.metric, y, constant, weight), "ok", 0) | {"_prediction": constant})
+    for row in out:
+        row |= profiles.get(row["model_id"], {})
+    out = _ranked(out, problem)
+    for row in out[:10]:
+        if row["_prediction"] is not None:
+            row["score_ci_low"], row["score_ci_high"] = score_interval(problem.metric, y, row["_prediction"], weight)
+    _mark_front(out, problem)
+    return pd.DataFrame(out)[list(COLUMNS)].reset_index(drop=True)
+
+
+def _row(model_id: str, family: str, value: float, status: str, level: int) -> dict[str, Any]:
+    return dict.fromkeys(COLUMNS, math.nan) | {
+        "model_id": model_id, "family": family, "score": value, "status": status, "stack_level": level,
+        "on_pareto_front": False,
+    }  # fmt: skip
+
+
+def _ranked(rows: list[dict[str, Any]], problem: Problem) -> list[dict[str, Any]]:
+    sign = -1.0 if problem.metric.greater_is_better else 1.0
+    # the chosen leader stands first among equals
+    ordered = sorted(rows, key=lambda r: (math.isnan(r["score"]), sign * r["score"], -r["stack_level"]))
+    for k, row in enumerate(ordered):
+        row["rank"] = k + 1
+    return ordered
+
+
+def _mark_front(rows: list[dict[str, Any]], problem: Problem) -> None:
+    """Mark the rows that no other beats in both score and measured latency."""
+    sign = -1.0 if problem.metric.greater_is_better else 1.0
+    measured = [r for r in rows if not math.isnan(r["latency_p50_us"]) and not math.isnan(r["score"])]
+    for row in measured:
+        row["on_pareto_front"] = not any(
+            sign * o["score"] <= sign * row["score"] and o["latency_p50_us"] <= row["latency_p50_us"]
+            and (o["score"], o["latency_p50_us"]) != (row["score"], row["latency_p50_us"])
+            for o in measured
+        )  # fmt: skip

@@ -1,0 +1,80 @@
+"""Latency, throughput and size of an exported graph, measured on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tabwright.types import Array
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Measured cost of scoring. One row at a time for latency, the whole sample at once for throughput; one thread."""
+
+    latency_p50_us: float
+    latency_p99_us: float
+    rows_per_second: float
+    size_mib: float
+
+    def to_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def session(model: bytes, n_threads: int = 1) -> Any:
+    """An onnxruntime session of a serialised model."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run_batched(running: Any, inputs: Mapping[str, Array], output: str, batch: int = 10_000) -> Array:
+    """One output for all rows, in batches that keep intermediate tensors small."""
+    n = len(next(iter(inputs.values())))
+    parts = [
+        running.run([output], {k: v[start : start + batch] for k, v in inputs.items()})[0]
+        for start in range(0, max(n, 1), batch)
+    ]
+    return np.concatenate(parts)
+
+
+def measure(model: bytes, inputs: Mapping[str, Array], *, repeats: int = 300, seconds: float = 1.0) -> Profile:
+    """Profile a serialised model on sample rows.
+
+    Parameters
+    ----------
+    model : bytes
+        A serialised ONNX model.
+    inputs : dict of array, each of shape (n_rows, width)
+        Sample rows as the graph takes them.
+    repeats : int
+        Single-row calls at most, each with another row, after 20 uncounted ones.
+    seconds : float
+        Time spent on single rows at most; the batch takes what it takes.
+    """
+    running = session(model)
+    n = len(next(iter(inputs.values())))
+    rows = [{k: np.ascontiguousarray(v[i : i + 1]) for k, v in inputs.items()} for i in range(min(n, 64))]
+    outputs = [running.get_outputs()[0].name]
+    for k in range(20):
+        running.run(outputs, rows[k % len(rows)])
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < repeats and (time.perf_counter() - began < seconds or len(times) < 20):
+        row = rows[len(times) % len(rows)]
+        start = time.perf_counter()
+        running.run(outputs, row)
+        times.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    run_batched(running, inputs, outputs[0])
+    batch = max(time.perf_counter() - start, 1e-9)
+    p50, p99 = np.percentile(np.array(times) * 1e6, [50, 99])
+    return Profile(float(p50), float(p99), n / batch, len(model) / 2**20)

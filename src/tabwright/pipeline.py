@@ -1,0 +1,158 @@
+"""Features and a model together: what one fold of a candidate yields, and how members add up to an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from tabwright.codec import Codec
+from tabwright.data.table import Table
+from tabwright.features import FITTED_CLASSES as FEATURE_CLASSES
+from tabwright.features.base import Inputs
+from tabwright.features.recipe import FittedFeatures, FittedPart
+from tabwright.metrics import full_proba
+from tabwright.models import FITTED_CLASSES as MODEL_CLASSES
+from tabwright.models.base import Fitted, Link, apply_link, link_to_onnx
+from tabwright.onnx.forest import Forest
+from tabwright.onnx.graph import Graph
+from tabwright.types import Array, Floats, Params, Task
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration: a family with hyperparameters. Its identity is ``model_id``."""
+
+    model_id: str
+    family: str
+    params: Params
+    seed: int = 0
+    origin: str = "default"  # who proposed it: default, portfolio, search
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """The model of one fold: features, then a family's fitted model."""
+
+    features: FittedFeatures
+    model: Fitted
+
+    def raw(self, table: Table) -> Floats:
+        """Raw scores, float64 (n_rows, n_outputs)."""
+        return self.model.predict(self.features.apply(table))
+
+
+@dataclass(frozen=True)
+class Member:
+    """A candidate's fold models, averaged before the link; ``weight`` is its share of the ensemble."""
+
+    model_id: str
+    family: str
+    weight: float
+    folds: tuple[FoldModel, ...]
+
+    def predict(self, table: Table, task: Task) -> Floats:
+        """Predictions in canonical form: (n_rows, 1) or (n_rows, n_classes)."""
+        cache: dict[int, Floats] = {}
+        raw = np.zeros(())
+        for fold in self.folds:
+            raw = raw + fold.model.predict(_features(fold.features, table, cache))
+        return apply_link(raw / len(self.folds), self.folds[0].model.link, task)
+
+    def to_onnx(self, inputs: Inputs, task: Task) -> str:
+        graph = inputs.graph
+        raws = [fold.model.to_onnx(graph, fold.features.to_onnx(inputs)) for fold in self.folds]
+        raw = graph.weighted_sum(raws, [1.0 / len(raws)] * len(raws))
+        return link_to_onnx(graph, raw, self.folds[0].model.link, task)
+
+
+def _features(features: FittedFeatures, table: Table, cache: dict[int, Floats]) -> Floats:
+    """Features of a table; parts that the folds share (the same objects) are computed once."""
+    from tabwright.features.recipe import to_float32
+
+    blocks = []
+    for part in features.parts:
+        if id(part) not in cache:
+            cache[id(part)] = part.apply(table)
+        blocks.append(cache[id(part)])
+    return to_float32(blocks)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The whole of what is deployed: weighted members, then the way back to the target's own terms."""
+
+    task: Task
+    members: tuple[Member, ...]
+    n_classes: int
+    mean: float = 0.0  # regression target = mean + scale x prediction
+    scale: float = 1.0
+    constant: tuple[float, ...] = ()  # of the trivial model: mean prediction or class shares
+    threshold: float = 0.5  # P(second class) from which the label is the second class
+    name: str = "ensemble"
+
+    def predict_canonical(self, table: Table) -> Floats:
+        """float64 (n_rows, 1) values in the target's unit or P(second class), or (n_rows, n_classes)."""
+        if not self.members:
+            return np.tile(np.array(self.constant), (table.n_rows, 1))
+        total = np.zeros(())
+        for member in self.members:
+            total = total + member.weight * member.predict(table, self.task)
+        return self.mean + self.scale * total if self.task is Task.REGRESSION else total
+
+    def predict(self, table: Table) -> Floats:
+        """Values (n_rows,), or class codes (n_rows,)."""
+        prediction = self.predict_canonical(table)
+        if self.task is Task.REGRESSION:
+            return prediction[:, 0]
+        return self.labels(full_proba(prediction))
+
+    def labels(self, proba: Floats) -> Any:
+        """Class codes from probabilities."""
+        if proba.shape[1] == 2:
+            return (proba[:, 1] >= self.threshold).astype(np.int64)
+        return proba.argmax(axis=1)
+
+    def to_onnx(self, inputs: Inputs) -> str:
+        """Emit :meth:`predict_canonical`."""
+        graph = inputs.graph
+        if not self.members:
+            return self._constant_onnx(inputs)
+        outputs = [member.to_onnx(inputs, self.task) for member in self.members]
+        total = graph.weighted_sum(outputs, [m.weight * (self.scale if self.task is Task.REGRESSION else 1.0) for m in self.members])
+        return graph.node("Add", total, graph.const(np.array([[self.mean]]))) if self.mean else total
+
+    def _constant_onnx(self, inputs: Inputs) -> str:
+        """The constant, once per row: read off whichever input there is."""
+        graph = inputs.graph
+        source = inputs.numbers or inputs.strings
+        rows = graph.node("Gather", graph.node("Shape", source), graph.const(np.array([0], np.int64)))
+        shape = graph.node("Concat", rows, graph.const(np.array([len(self.constant)], np.int64)), axis=0)
+        return graph.node("Expand", graph.const(np.array([self.constant])), shape)
+
+
+def emit_outputs(graph: Graph, ensemble: Ensemble, canonical: str, classes: Sequence[Any]) -> None:
+    """Declare the file's outputs: ``prediction``, or ``probabilities`` and ``label``."""
+    squeeze = graph.const(np.array([1], np.int64))
+    if ensemble.task is Task.REGRESSION:
+        graph.output("prediction", graph.node("Squeeze", canonical, squeeze), TensorProto.DOUBLE, None)
+        return
+    if ensemble.n_classes == 2:
+        rest = graph.node("Sub", graph.const(1.0), canonical)
+        proba = graph.node("Concat", rest, canonical, axis=1)
+        chosen = graph.node("GreaterOrEqual", canonical, graph.const(np.array([[ensemble.threshold]])))
+        code = graph.node("Cast", graph.node("Squeeze", chosen, squeeze), to=TensorProto.INT64)
+    else:
+        proba = canonical
+        code = graph.node("ArgMax", canonical, axis=1, keepdims=0)
+    graph.output("probabilities", proba, TensorProto.DOUBLE, ensemble.n_classes)
+    whole = all(isinstance(c, (int, bool)) for c in classes)
+    labels: Array = np.array([int(c) for c in classes], np.int64) if whole else np.array([str(c) for c in classes], object)
+    dtype = TensorProto.INT64 if whole else TensorProto.STRING
+    graph.output("label", graph.node("Gather", graph.const(labels), code), dtype, None)
+
+
+CODEC = Codec((*FEATURE_CLASSES, *MODEL_CLASSES, Forest, Link, Task, FittedPart, FittedFeatures, FoldModel, Member, Ensemble))

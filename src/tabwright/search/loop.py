@@ -1,0 +1,202 @@
+"""The loop between strategy and engine: begins what can end in time, records what happened, keeps a leader."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tabwright.engine.base import Engine, FoldJob, Outcome, Status
+from tabwright.search.budget import Budget
+from tabwright.search.problem import Problem
+from tabwright.search.state import Entry, State
+from tabwright.search.strategy import Strategy
+from tabwright.store.journal import CandidateRecord, FoldRecord, Journal
+from tabwright.store.run_dir import RunDir
+
+# Seconds of a fold relative to LightGBM's, until the family's own have been measured.
+COST_PRIOR = {"catboost": 2.5, "xgboost": 1.2, "mlp": 3.0, "extra_trees": 1.2, "random_forest": 2.0, "linear": 0.7, "knn": 0.5}
+PRUNE_GAP = 0.3
+POLL_S = 0.25
+MIN_FOLD_S = 0.15
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a progress display needs."""
+
+    elapsed_s: float
+    left_s: float
+    leader: str
+    score: float
+    running: tuple[tuple[str, int], ...]  # (model_id, fold)
+    n_finished: int
+    n_failed: int
+    phase: str = "search"
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Limits of the search; see the estimators' parameters of the same names."""
+
+    max_models: int | None = None
+    max_runtime_secs_per_model: float | None = None
+
+
+Observer = Callable[[Snapshot], None]
+
+
+class Search:
+    """One run's search. ``run`` returns when the budget's search time is over or nothing is left to try."""
+
+    def __init__(
+        self, problem: Problem, run: RunDir, journal: Journal, strategy: Strategy, engine: Engine, budget: Budget,
+        options: SearchOptions, observer: Observer,
+    ) -> None:  # fmt: skip
+        self.problem, self.journal, self.strategy = problem, journal, strategy
+        self.engine, self.budget, self.options, self.observer = engine, budget, options, observer
+        self.state = State(problem, run)
+        self._fold_seconds: dict[str, list[float]] = {}
+        self._active: list[Entry] = []
+        self.interrupted = False
+
+    def restore(self) -> None:
+        """Take up what the journal holds: finished folds are kept, unfinished candidates go on first."""
+        self.state.restore(self.journal)
+        for entry in self.state.entries.values():
+            self.strategy.restore(entry.candidate)
+            if entry.scores:
+                self._fold_seconds.setdefault(entry.candidate.family, []).append(entry.seconds / len(entry.scores))
+            if entry.status == "ok":
+                self._tell(entry, entry.score)
+            elif entry.status == "pruned":
+                self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
+            elif entry.status == "failed":
+                self.strategy.tell(entry.candidate, None, entry.seconds)
+            else:
+                self._active.append(entry)
+        self._refresh_leader()
+
+    def run(self) -> State:
+        """Search until time, candidates or the user's patience end; the state then holds the leader."""
+        try:
+            while self.budget.left_for_search() > 0:
+                while self.engine.free() and (job := self._next_job()) is not None:
+                    self.engine.submit(job)
+                self._show()
+                if not self.engine.running() and self.engine.free() == self.engine.n_workers:
+                    break  # nothing runs and nothing more can be begun
+                for outcome in self.engine.poll(min(POLL_S, max(0.0, self.budget.left_for_search()))):
+                    self._record(outcome)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self.journal.add_event("interrupt", "stopped by the user")
+        for outcome in self.engine.cancel():
+            self._record(outcome)
+        return self.state
+
+    def _next_job(self) -> FoldJob | None:
+        for entry in self._active:
+            job = self._fold_job(entry)
+            if job is not None:
+                return job
+        candidate = self.strategy.ask(self._affordable)
+        if candidate is None:
+            return None
+        entry = Entry(candidate)
+        self.state.entries[candidate.model_id] = entry
+        self.journal.add_candidate(
+            CandidateRecord(candidate.model_id, candidate.family, candidate.params, candidate.seed, candidate.origin,
+                            time.time())
+        )  # fmt: skip
+        self._active.append(entry)
+        return self._fold_job(entry)
+
+    def _fold_job(self, entry: Entry) -> FoldJob | None:
+        todo = [k for k in range(self.problem.n_folds) if k not in entry.scheduled]
+        if not todo or entry.status != "running":
+            return None
+        limit = self._time_limit(len(todo))
+        if limit < MIN_FOLD_S:
+            return None
+        entry.scheduled.add(todo[0])
+        return FoldJob(entry.candidate, todo[0], limit, self.engine.n_threads)
+
+    def _time_limit(self, folds_left: int) -> float:
+        """Seconds for one fold such that the candidate's remaining folds can all end in time."""
+        rounds = math.ceil(folds_left / self.engine.n_workers)
+        left = self.budget.left_for_search()
+        share = left / rounds
+        if not self._fold_seconds:  # nothing is known yet: the first candidate may not eat the whole budget
+            share *= 0.4 if self.problem.n_folds > 1 else 0.5
+        if self.options.max_runtime_secs_per_model is not None:
+            share = min(share, self.options.max_runtime_secs_per_model / math.ceil(self.problem.n_folds / self.engine.n_workers))
+        return min(share, 86_400.0)
+
+    def _expected_fold_seconds(self, family: str) -> float | None:
+        own = self._fold_seconds.get(family)
+        if own:
+            return sum(own) / len(own)
+        known = [(f, sum(s) / len(s)) for f, s in self._fold_seconds.items()]
+        if not known:
+            return None
+        per_unit = sum(s / COST_PRIOR.get(f, 1.0) for f, s in known) / len(known)
+        return per_unit * COST_PRIOR.get(family, 1.0)
+
+    def _affordable(self, family: str) -> bool:
+        expected = self._expected_fold_seconds(family)
+        if expected is None:
+            return True
+        rounds = math.ceil(self.problem.n_folds / self.engine.n_workers)
+        return expected * rounds <= self.budget.left_for_search()
+
+    def _record(self, outcome: Outcome) -> None:
+        job, result = outcome.job, outcome.result
+        entry = self.state.entries[job.candidate.model_id]
+        self.journal.add_fold(FoldRecord(
+            job.candidate.model_id, job.fold, outcome.status, outcome.reason, outcome.started, outcome.seconds,
+            outcome.cpu_seconds, outcome.peak_memory_mib, result.score if result else None,
+            result.n_iterations if result else None, result.artefact_sha256 if result else None,
+        ))  # fmt: skip
+        if outcome.status is Status.CANCELLED:
+            entry.status = "cancelled" if entry.status == "running" else entry.status
+            return
+        if result is None:
+            if entry.status == "running":
+                self._active.remove(entry)
+                entry.status, entry.reason = "failed", f"{outcome.status}: {outcome.reason}"
+                self.strategy.tell(entry.candidate, None, outcome.seconds)
+            return
+        entry.add(job.fold, result, outcome.peak_memory_mib)
+        self._fold_seconds.setdefault(job.candidate.family, []).append(outcome.seconds)
+        if entry.status != "running":
+            return
+        if len(entry.scores) == self.problem.n_folds:
+            self._active.remove(entry)
+            self.state.complete(entry)
+            self._tell(entry, entry.score)
+            self._refresh_leader()
+        elif (gap := self.state.gap(entry)) > PRUNE_GAP:
+            self._active.remove(entry)
+            entry.status, entry.reason = "pruned", f"behind by {gap:.0%} of the best gain after {len(entry.scores)} folds"
+            self.journal.add_pruned(entry.candidate.model_id, entry.reason)
+            self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
+
+    def _tell(self, entry: Entry, value: float) -> None:
+        loss = -value if self.problem.metric.greater_is_better else value
+        self.strategy.tell(entry.candidate, loss, entry.seconds)
+
+    def _refresh_leader(self) -> None:
+        seconds = min(3.0, max(0.05, 0.25 * self.budget.left_for_search()))
+        if self.state.update_leader(seconds):
+            leader = self.state.leader
+            self.journal.add_leader(leader.name, leader.score, leader.weights)
+
+    def _show(self) -> None:
+        entries = self.state.entries.values()
+        self.observer(Snapshot(
+            self.budget.elapsed(), self.budget.left(), self.state.leader.name, self.state.leader.score,
+            tuple(job.key for job in self.engine.running()),
+            sum(e.status == "ok" for e in entries), sum(e.status == "failed" for e in entries),
+        ))  # fmt: skip

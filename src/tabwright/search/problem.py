@@ -1,0 +1,58 @@
+"""What is to be solved: target, metric, weights and folds, as the search sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tabwright.metrics import Metric, score
+from tabwright.types import Array, Floats, Ints, Task
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One learning problem. ``y`` is standardised in regression, int64 class codes otherwise."""
+
+    task: Task
+    metric: Metric
+    n_classes: int
+    y: Array
+    mean: float
+    scale: float
+    weight: Floats | None
+    valid: tuple[Ints, ...]  # validation rows of each fold
+    train: tuple[Ints, ...]
+
+    @property
+    def n_folds(self) -> int:
+        return len(self.valid)
+
+    def user_y(self, rows: Ints) -> Array:
+        """Target of some rows in its own unit, or class codes."""
+        y: Array = self.y[rows]
+        return self.mean + self.scale * y if self.task is Task.REGRESSION else y
+
+    def user_prediction(self, prediction: Floats) -> Floats:
+        """Canonical predictions in the target's unit."""
+        return self.mean + self.scale * prediction if self.task is Task.REGRESSION else prediction
+
+    def evaluation_rows(self) -> Ints:
+        """Rows with an out-of-fold prediction, fold after fold."""
+        return np.concatenate(self.valid)
+
+    def constant(self) -> tuple[float, ...]:
+        """The trivial prediction in canonical form: weighted mean, or P(second class), or class shares."""
+        if self.task is Task.REGRESSION:
+            return (self.mean + self.scale * float(np.average(self.y, weights=self.weight)),)
+        shares = np.bincount(self.y, weights=self.weight, minlength=self.n_classes)
+        shares = shares / shares.sum()
+        return (float(shares[1]),) if self.n_classes == 2 else tuple(float(s) for s in shares)
+
+    def trivial_loss(self) -> float:
+        """Loss of the constant prediction on the evaluation rows."""
+        rows = self.evaluation_rows()
+        prediction = np.tile(np.array(self.constant()), (len(rows), 1))
+        weight = None if self.weight is None else self.weight[rows]
+        value = score(self.metric, self.user_y(rows), prediction, weight)
+        return -value if self.metric.greater_is_better else value

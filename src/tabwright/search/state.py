@@ -1,0 +1,142 @@
+"""The search's memory: what each candidate has achieved, and which ensemble of them leads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tabwright.engine.base import FoldResult, Status
+from tabwright.ensemble.greedy import select
+from tabwright.metrics import score
+from tabwright.pipeline import Candidate
+from tabwright.search.problem import Problem
+from tabwright.store.journal import FoldRecord, Journal
+from tabwright.store.run_dir import RunDir
+from tabwright.types import Floats
+
+
+@dataclass
+class Entry:
+    """One candidate's progress."""
+
+    candidate: Candidate
+    scores: dict[int, float] = field(default_factory=dict)  # by fold
+    scheduled: set[int] = field(default_factory=set)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_mib: float = 0.0
+    iterations: list[int] = field(default_factory=list)
+    status: str = "running"  # running, ok, failed, pruned, cancelled
+    reason: str = ""
+    score: float = math.nan  # over all folds
+    prediction: Floats | None = None  # out of fold, in the target's unit, evaluation order
+
+    def add(self, fold: int, result: FoldResult, peak_memory_mib: float) -> None:
+        self.scores[fold] = result.score
+        self.seconds += result.seconds
+        self.cpu_seconds += result.cpu_seconds
+        self.peak_memory_mib = max(self.peak_memory_mib, peak_memory_mib)
+        if result.n_iterations is not None:
+            self.iterations.append(result.n_iterations)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """An ensemble as weights of candidates, with its out-of-fold score."""
+
+    weights: tuple[tuple[str, float], ...] = ()
+    score: float = math.nan
+    prediction: Floats | None = None
+
+    @property
+    def name(self) -> str:
+        if not self.weights:
+            return "constant"
+        return self.weights[0][0] if len(self.weights) == 1 else "ensemble"
+
+
+class State:
+    """Entries by model_id, and the leader."""
+
+    def __init__(self, problem: Problem, run: RunDir) -> None:
+        self.problem, self.run = problem, run
+        self.entries: dict[str, Entry] = {}
+        self.leader = Blend(score=problem.trivial_loss() * (-1 if problem.metric.greater_is_better else 1))
+        self._rows = problem.evaluation_rows()
+        self._y = problem.user_y(self._rows)
+        self._weight = None if problem.weight is None else problem.weight[self._rows]
+
+    def restore(self, journal: Journal) -> None:
+        """Entries as the journal tells them; a fold counts as done if its files are there."""
+        records: dict[str, list[FoldRecord]] = {}
+        for record in journal.folds():
+            records.setdefault(record.model_id, []).append(record)
+        pruned = journal.pruned()
+        for c in journal.candidates():
+            entry = self.entries[c.model_id] = Entry(Candidate(c.model_id, c.family, c.params, c.seed, c.origin))
+            for r in records.get(c.model_id, []):
+                if r.status == Status.OK and self.run.has_fold(c.model_id, r.fold):
+                    entry.scheduled.add(r.fold)
+                    assert r.score is not None
+                    entry.add(r.fold, FoldResult(r.score, r.n_iterations, r.seconds, r.cpu_seconds), r.peak_memory_mib)
+                elif r.status not in (Status.OK, Status.CANCELLED):
+                    entry.status, entry.reason = "failed", f"{r.status}: {r.reason}"
+            if len(entry.scores) == self.problem.n_folds:
+                self.complete(entry)
+            elif c.model_id in pruned:
+                entry.status, entry.reason = "pruned", pruned[c.model_id]
+
+        recorded = journal.leaders()
+        if recorded and all(self.entries[m].status == "ok" for m, _ in recorded[-1][3] if m in self.entries):
+            self._lead(tuple(recorded[-1][3]))
+
+    def _lead(self, weights: tuple[tuple[str, float], ...]) -> Blend:
+        """Make an ensemble of complete candidates the leader."""
+        terms = [w * p for m, w in weights if (p := self.entries[m].prediction) is not None]
+        blend = np.sum(terms, axis=0)
+        self.leader = Blend(weights, score(self.problem.metric, self._y, blend, self._weight), blend)
+        return self.leader
+
+    def complete(self, entry: Entry) -> None:
+        """All folds are there: gather the out-of-fold prediction and score it."""
+        parts = [self.run.prediction(entry.candidate.model_id, k) for k in range(self.problem.n_folds)]
+        entry.prediction = self.problem.user_prediction(np.concatenate(parts))
+        entry.score = score(self.problem.metric, self._y, entry.prediction, self._weight)
+        entry.status = "ok"
+
+    def finished(self) -> list[Entry]:
+        """Complete candidates, best first."""
+        done = [e for e in self.entries.values() if e.status == "ok" and math.isfinite(e.score)]
+        sign = -1.0 if self.problem.metric.greater_is_better else 1.0
+        return sorted(done, key=lambda e: sign * e.score)
+
+    def update_leader(self, seconds: float) -> bool:
+        """Choose the ensemble anew; whether the leader changed."""
+        done = self.finished()
+        if not done:
+            return False
+        predictions = [e.prediction for e in done if e.prediction is not None]
+        weights = select(predictions, self._y, self.problem.metric, self._weight, seconds=seconds)
+        chosen = tuple((e.candidate.model_id, float(w)) for e, w in zip(done, weights, strict=True) if w > 0)
+        before = self.leader
+        if chosen == before.weights:
+            return False
+        after = self._lead(chosen)
+        if before.weights and self.problem.metric.better(before.score, after.score):
+            self.leader = before
+            return False
+        return True
+
+    def gap(self, entry: Entry) -> float:
+        """How much of the best candidate's gain over the trivial model this one lacks, on the folds that it has."""
+        metric = self.problem.metric
+        sign = -1.0 if metric.greater_is_better else 1.0
+        rivals = [e for e in self.entries.values() if e is not entry and all(k in e.scores for k in entry.scores)]
+        if not rivals or not entry.scores:
+            return 0.0
+        mine = sign * float(np.mean(list(entry.scores.values())))
+        best = min(sign * float(np.mean([e.scores[k] for k in entry.scores])) for e in rivals)
+        gain = self.problem.trivial_loss() - best
+        return (mine - best) / gain if gain > 0 else 0.0

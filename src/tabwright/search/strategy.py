@@ -1,0 +1,140 @@
+"""What to try next: the portfolio first, then Optuna's TPE in the family that promises most."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tabwright.models.base import Family
+from tabwright.pipeline import Candidate
+from tabwright.search.portfolio import portfolio
+from tabwright.space import Choice, Dimension, Integer, Real
+
+FAILURES_TO_SET_ASIDE = 2
+
+
+class Strategy:
+    """Asks and tells candidates; knows nothing of processes or clocks.
+
+    References
+    ----------
+    Bergstra et al. 2011, "Algorithms for hyper-parameter optimization"; Falkner et al. 2018, arXiv:1807.01774
+    (multivariate form); Akiba et al. 2019, doi:10.1145/3292500.3330701.
+    """
+
+    def __init__(self, families: Sequence[Family], seed: int, max_models: int | None) -> None:
+        self._families = {f.name: f for f in families}
+        self._queue = portfolio(families, seed)
+        self._rng = np.random.default_rng(seed)
+        self._seed, self._max = seed, max_models
+        self._studies: dict[str, Any] = {}
+        self._pending: dict[str, list[tuple[Candidate, float]]] = {}
+        self._trials: dict[str, Any] = {}
+        self._counts: dict[str, int] = {}
+        self._losses: dict[str, list[float]] = {}
+        self._seconds: dict[str, list[float]] = {}
+        self._failures: dict[str, int] = {}
+        self._asked = 0
+        for candidate in self._queue:
+            self._counts[candidate.family] = self._counts.get(candidate.family, 0) + 1
+
+    @property
+    def set_aside(self) -> list[str]:
+        """Families that only failed."""
+        return [f for f, n in self._failures.items() if n >= FAILURES_TO_SET_ASIDE and not self._losses.get(f)]
+
+    def restore(self, candidate: Candidate) -> None:
+        """Take note of a candidate that an earlier session proposed."""
+        self._queue = [c for c in self._queue if c.model_id != candidate.model_id]
+        number = int(candidate.model_id.rsplit("_", 1)[1])
+        self._counts[candidate.family] = max(self._counts.get(candidate.family, 0), number)
+        self._asked += 1
+
+    def ask(self, affordable: Callable[[str], bool]) -> Candidate | None:
+        """The next candidate of an affordable family; None if there is none or ``max_models`` is reached."""
+        if self._max is not None and self._asked >= self._max:
+            return None
+        banned = set(self.set_aside)
+        for candidate in self._queue:
+            if candidate.family not in banned and affordable(candidate.family):
+                self._queue.remove(candidate)
+                self._asked += 1
+                return candidate
+        names = [f for f in self._families if f not in banned and self._families[f].space and affordable(f)]
+        if not names:
+            return None
+        self._asked += 1
+        return self._propose(self._pick(names))
+
+    def _pick(self, names: list[str]) -> str:
+        """A family drawn by the rank of its best loss and the cost of its candidates."""
+        best = {f: min(self._losses.get(f) or [math.inf]) for f in names}
+        ranked = sorted(names, key=lambda f: best[f])
+        cost = {f: float(np.mean(self._seconds.get(f) or [1.0])) for f in names}
+        weights = np.array([math.exp(-0.7 * ranked.index(f)) / math.sqrt(max(cost[f], 0.05)) for f in names])
+        return names[int(self._rng.choice(len(names), p=weights / weights.sum()))]
+
+    def _propose(self, name: str) -> Candidate:
+        self._counts[name] = self._counts.get(name, 0) + 1
+        model_id = f"{name}_{self._counts[name]}"
+        trial = self._study(name).ask(_distributions(self._families[name]))
+        self._trials[model_id] = trial
+        return Candidate(model_id, name, dict(trial.params), self._seed, "search")
+
+    def tell(self, candidate: Candidate, loss: float | None, seconds: float) -> None:
+        """The outcome: loss over all folds (or an estimate where it was stopped early), None for a failure."""
+        name = candidate.family
+        if loss is None or not math.isfinite(loss):
+            self._failures[name] = self._failures.get(name, 0) + 1
+            if candidate.model_id in self._trials:
+                self._study(name).tell(self._trials.pop(candidate.model_id), state=_optuna().trial.TrialState.FAIL)
+            return
+        self._losses.setdefault(name, []).append(loss)
+        self._seconds.setdefault(name, []).append(seconds)
+        if candidate.model_id in self._trials:
+            self._study(name).tell(self._trials.pop(candidate.model_id), loss)
+        else:
+            self._pending.setdefault(name, []).append((candidate, loss))
+
+    def _study(self, name: str) -> Any:
+        """The family's study, made when first needed (importing Optuna takes most of a second)."""
+        optuna = _optuna()
+        if name not in self._studies:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # multivariate TPE is still marked experimental
+                sampler = optuna.samplers.TPESampler(multivariate=True, seed=self._seed, n_startup_trials=3)
+            self._studies[name] = optuna.create_study(sampler=sampler)
+        pending = self._pending.setdefault(name, [])
+        distributions = _distributions(self._families[name])
+        while pending:
+            candidate, loss = pending.pop()
+            params = {k: v for k, v in candidate.params.items() if k in distributions}
+            if set(params) == set(distributions):
+                trial = optuna.trial.create_trial(params=params, distributions=distributions, value=loss)
+                self._studies[name].add_trial(trial)
+        return self._studies[name]
+
+
+def _optuna() -> Any:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _distributions(family: Family) -> dict[str, Any]:
+    return {name: _distribution(dimension) for name, dimension in family.space.items()}
+
+
+def _distribution(dimension: Dimension) -> Any:
+    distributions = _optuna().distributions
+    if isinstance(dimension, Real):
+        return distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+    if isinstance(dimension, Integer):
+        return distributions.IntDistribution(dimension.low, dimension.high, log=dimension.log)
+    assert isinstance(dimension, Choice)
+    return distributions.CategoricalDistribution(dimension.options)

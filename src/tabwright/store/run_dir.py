@@ -1,0 +1,133 @@
+"""A run as a directory: configuration, data, features, journal and fold artefacts, each file whole or absent."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from tabwright.codec import write_atomic
+from tabwright.errors import RunError
+from tabwright.store.journal import Journal
+from tabwright.types import Array, Floats
+
+FORMAT = 1
+
+
+class RunDir:
+    """Paths and small files of one run. Held by one process at a time (a lock that dies with the process)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.table_dir = path / "table"
+        self.features_dir = path / "features"
+        self.folds_dir = path / "folds"
+        self.config_file = path / "run.json"
+        self.leader_file = path / "leader.tw"
+        self._lock: IO[str] | None = None
+
+    @classmethod
+    def create(cls, path: str | Path | None) -> RunDir:
+        """A new run in ``path``, which must be absent or empty; in a temporary folder if None."""
+        if path is None:
+            run = cls(Path(tempfile.mkdtemp(prefix="tabwright-")))
+        else:
+            run = cls(Path(path))
+            if run.config_file.exists():
+                raise RunError(f"The folder {path} already holds a run",
+                               f"continue it with 'tabwright resume {path}', or name another folder")
+            try:
+                run.path.mkdir(parents=True, exist_ok=True)
+                (run.path / ".write-test").touch()
+                (run.path / ".write-test").unlink()
+            except OSError as error:
+                raise RunError(f"The run directory {path} can't be written ({error.strerror})",
+                               "name a folder that you may write to") from error
+        for folder in (run.table_dir, run.features_dir, run.folds_dir):
+            folder.mkdir(exist_ok=True)
+        run.acquire()
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunDir:
+        """An existing run.
+
+        Raises
+        ------
+        RunError
+            If there is none, or it was written in a newer format.
+        """
+        run = cls(Path(path))
+        if not run.config_file.is_file():
+            raise RunError(f"There is no run in {path}", "name a folder that 'tabwright fit --out' has made")
+        found = run.config()["format"]
+        if found > FORMAT:
+            raise RunError(f"The run in {path} has format {found}, this version reads up to {FORMAT}",
+                           "install a newer tabwright")
+        return run
+
+    def acquire(self) -> None:
+        """Take the run's lock; RunError if another process holds it."""
+        lock = (self.path / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise RunError(f"Another process works on the run in {self.path}",
+                           "wait for it to end, or stop it") from error
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def journal(self) -> Journal:
+        return Journal(self.path / "journal.sqlite")
+
+    def config(self) -> dict[str, Any]:
+        return dict(json.loads(self.config_file.read_text("utf-8")))
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        text = json.dumps({"format": FORMAT, **config}, indent=1, ensure_ascii=False)
+        write_atomic(self.config_file, text.encode())
+
+    def model_path(self, model_id: str, fold: int) -> Path:
+        return self.folds_dir / f"{model_id}.{fold}.tw"
+
+    def prediction_path(self, model_id: str, fold: int) -> Path:
+        return self.folds_dir / f"{model_id}.{fold}.npy"
+
+    def has_fold(self, model_id: str, fold: int) -> bool:
+        """Whether a fold's model and predictions are both there."""
+        return self.model_path(model_id, fold).exists() and self.prediction_path(model_id, fold).exists()
+
+    def prediction(self, model_id: str, fold: int) -> Floats:
+        """Validation predictions of one fold, canonical form."""
+        return np.asarray(np.load(self.prediction_path(model_id, fold), allow_pickle=False))
+
+    def save_arrays(self, name: str, **arrays: Array) -> None:
+        for key, array in arrays.items():
+            with (self.path / f"{name}.{key}.npy").open("wb") as file:
+                np.save(file, array, allow_pickle=False)
+
+    def load_array(self, name: str, key: str) -> Array:
+        return np.asarray(np.load(self.path / f"{name}.{key}.npy", allow_pickle=False))
+
+    def has_array(self, name: str, key: str) -> bool:
+        return (self.path / f"{name}.{key}.npy").exists()
+
+    def size_mib(self) -> float:
+        return sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()) / 2**20
+
+    def remove(self) -> None:
+        self.release()
+        shutil.rmtree(self.path, ignore_errors=True)
