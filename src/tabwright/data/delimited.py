@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DELIMITERS = (",", ";", "\t", "|")
+NULLS = tuple(word for word in MISSING_STRINGS if word != "None")
+"""Words read as empty cells; "None" may be a class, and inference knows it where it stands among numbers."""
 SAMPLE_CHARS = 200_000
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _POINT_NUMBER = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
@@ -56,7 +58,7 @@ def read_csv(
         frame = _by_pandas(raw, name, dialect)
     header = [str(n) for n in frame.columns]
     if len(frame) and all(_is_number(n) for n in header):
-        note = f"The first line of {name!r} holds numbers only and was read as column names: add a header if it has none."
+        note = f"The first line of {name!r} holds only numbers, read as column names: add a header if it has none."
         frame.attrs["tabwright_notes"] = (note,)
     return frame
 
@@ -139,7 +141,7 @@ def _by_arrow(raw: bytes, dialect: Dialect) -> pd.DataFrame | None:
     from pyarrow import csv as pacsv
 
     convert = pacsv.ConvertOptions(
-        null_values=list(MISSING_STRINGS), strings_can_be_null=True, decimal_point=dialect.decimal,
+        null_values=list(NULLS), strings_can_be_null=True, decimal_point=dialect.decimal,
         true_values=["true", "True", "TRUE"], false_values=["false", "False", "FALSE"],
     )  # fmt: skip
     parse = pacsv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
@@ -156,7 +158,7 @@ def _by_pandas(raw: bytes, name: str, dialect: Dialect) -> pd.DataFrame:
 
     options: dict[str, Any] = {
         "sep": dialect.delimiter, "quotechar": dialect.quote, "decimal": dialect.decimal, "encoding": "utf-8",
-        "na_values": list(MISSING_STRINGS), "keep_default_na": False, "index_col": False,
+        "na_values": list(NULLS), "keep_default_na": False, "index_col": False,
     }  # fmt: skip
     try:
         head = pd.read_csv(io.BytesIO(raw), **options, header=None, nrows=1, dtype=str)

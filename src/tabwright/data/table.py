@@ -174,7 +174,7 @@ def _factorize(series: pd.Series[Any], name: str) -> tuple[list[Any], Array]:
         if series.dtype == object:
             keys = distinct_keys(items := series.tolist())
             if keys is not items:
-                first = {key: item for key, item in zip(reversed(keys), reversed(items), strict=True)}
+                first = dict(zip(keys, items, strict=True))
                 order = {key: k for k, key in enumerate(first)}
                 return list(first.values()), np.fromiter((order[key] for key in keys), np.int64, len(keys))
         positions, distinct = pd.factorize(series)

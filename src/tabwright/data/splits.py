@@ -1,0 +1,159 @@
+"""Rows to learn from and rows to score on: stratified, grouped, ordered in time, or one hold-out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tabwright.coerce import as_array, strings
+from tabwright.errors import DataError, OptionError
+from tabwright.types import Array, Floats, Ints, Task
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Row positions of each fold, int64, ascending.
+
+    In cross-validation every row is in one ``valid``; with a time order or a hold-out some rows are in none.
+    """
+
+    train: tuple[Ints, ...]
+    valid: tuple[Ints, ...]
+    kind: str  # stratified, grouped, time, hold-out
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+    @property
+    def covered(self) -> Ints:
+        """Rows that are in some ``valid``, ascending."""
+        return np.sort(np.concatenate(self.valid))
+
+
+def make_folds(
+    n: int, y: Array, task: Task, n_folds: int, seed: int, *, groups: Any = None, time: Any = None, holdout: float = 0.2
+) -> Folds:
+    """Folds that depend on nothing but the arguments.
+
+    Parameters
+    ----------
+    n : int
+        Rows.
+    y : shape (n,)
+        Class codes, or values whose quantiles are spread evenly over the folds.
+    task : Task
+    n_folds : int
+        1 means one hold-out of the share ``holdout``. Fewer come back where there are fewer rows or groups.
+    seed : int
+    groups : array-like, shape (n,), optional
+        Rows of one group are never on both sides.
+    time : array-like, shape (n,), optional
+        Sortable. Each fold learns from what lies before its validation rows, and rows of one time stay together.
+    holdout : float
+        Share of rows, 0 to 1.
+
+    Raises
+    ------
+    OptionError
+        If both ``groups`` and ``time`` are given, or ``n_folds`` is below 1.
+    DataError
+        With fewer than two groups or times.
+    """
+    if groups is not None and time is not None:
+        raise OptionError("group_column", "can't be combined with time_column", "choose one of them")
+    if n_folds < 1:
+        raise OptionError("nfolds", f"is {n_folds}", "use 1 for a hold-out, or 2 and more")
+    if n < 2:
+        raise DataError(f"{n} rows can't be split", "pass more rows")
+    if time is not None:
+        return _in_time(as_array(time), n_folds, holdout)
+    strata = np.asarray(y) if task.is_classification else _quantile_bins(np.asarray(y, dtype=np.float64))
+    rng = np.random.default_rng(seed)
+    parts = n_folds if n_folds > 1 else max(2, round(1.0 / holdout))
+    if groups is not None:
+        names = as_array(groups)
+        names = strings(names, "groups") if names.dtype == object else names
+        fold = _grouped(np.unique(names, return_inverse=True)[1], strata, parts, rng)
+    elif task.is_classification:
+        fold = _stratified(strata, min(parts, n), rng)
+    else:
+        fold = _by_quantile(np.asarray(y, dtype=np.float64), min(parts, n), rng)
+    used = range(int(fold.max()) + 1) if n_folds > 1 else range(1)
+    kind = "grouped" if groups is not None else "stratified"
+    return Folds(
+        tuple(np.flatnonzero(fold != k) for k in used), tuple(np.flatnonzero(fold == k) for k in used),
+        kind if n_folds > 1 else f"{kind} hold-out",
+    )
+
+
+def _stratified(codes: Ints, k: int, rng: np.random.Generator) -> Ints:
+    """Fold numbers: each class dealt out in turn, the next class going on where the last one stopped."""
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    fold = np.empty(len(codes), np.int64)
+    fold[order] = np.arange(len(codes)) % k
+    return fold
+
+
+def _by_quantile(y: Floats, k: int, rng: np.random.Generator) -> Ints:
+    """Fold numbers: of each ``k`` neighbours in the order of ``y``, one goes to each fold."""
+    order = rng.permutation(len(y))
+    order = order[np.argsort(y[order], kind="stable")]
+    blocks = -(-len(y) // k)
+    deal = rng.permuted(np.tile(np.arange(k), (blocks, 1)), axis=1).ravel()[: len(y)]
+    fold = np.empty(len(y), np.int64)
+    fold[order] = deal
+    if len(np.bincount(fold, minlength=k).nonzero()[0]) < k:  # only with fewer rows than folds in the last block
+        fold[order] = np.arange(len(y)) % k
+    return fold
+
+
+def _quantile_bins(y: Floats, bins: int = 10) -> Ints:
+    edges = np.unique(np.quantile(y, np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.searchsorted(edges, y, side="right")
+
+
+def _grouped(group: Ints, strata: Ints, k: int, rng: np.random.Generator) -> Ints:
+    """Fold numbers: the largest groups first, each to the fold that has least of what the group holds."""
+    n_groups = int(group.max()) + 1
+    if n_groups < 2:
+        raise DataError("the group column has a single group", "leave it out, or name another column")
+    k = min(k, n_groups)
+    n_strata = int(strata.max()) + 1
+    counts = np.bincount(group * n_strata + strata, minlength=n_groups * n_strata).reshape(n_groups, n_strata)
+    # rows as one more stratum keep the folds of one size; shares make rare strata count as much as common ones
+    shares = np.column_stack([counts, counts.sum(axis=1)]) / np.append(np.maximum(counts.sum(axis=0), 1), len(group))
+    order = rng.permutation(n_groups)
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    load = np.zeros((k, n_strata + 1))
+    fold_of_group = np.empty(n_groups, np.int64)
+    for position, g in enumerate(order):
+        # the first k groups open the folds, so that none stays empty
+        chosen = position if position < k else int(np.argmin(load @ shares[g]))
+        load[chosen] += shares[g]
+        fold_of_group[g] = chosen
+    fold: Ints = fold_of_group[group]
+    return fold
+
+
+def _in_time(time: Array, n_folds: int, holdout: float) -> Folds:
+    """Forward chaining: the rows in order, cut into blocks at changes of time; each block is scored by those before."""
+    if time.dtype == object:
+        typed = np.array(time.tolist())
+        time = np.array([str(t) for t in time]) if typed.dtype == object else typed
+    order = np.argsort(time, kind="stable")
+    ordered = time[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    if len(starts) < 2:
+        raise DataError("the time column has a single time", "leave it out, or name another column")
+    n = len(time)
+    wanted = [(i + 1) * n / (n_folds + 1) for i in range(n_folds)] if n_folds > 1 else [n * (1.0 - holdout)]
+    cuts = sorted({int(starts[1:][np.argmin(np.abs(starts[1:] - w))]) for w in wanted})
+    ends = [*cuts[1:], n]
+    return Folds(
+        tuple(np.sort(order[:cut]) for cut in cuts),
+        tuple(np.sort(order[cut:end]) for cut, end in zip(cuts, ends, strict=True)),
+        "time" if n_folds > 1 else "time hold-out",
+    )
