@@ -12,12 +12,13 @@ def frame_from_arrow(table: Any) -> pd.DataFrame:
     """The frame of an Arrow table: stored pandas indexes left out, decimals as float64, times of day as strings."""
     import pyarrow as pa
 
-    kept = [k for k, name in enumerate(table.column_names) if not name.startswith("__index_level_")]
+    names = table.column_names  # a new list at each access
+    kept = [k for k, name in enumerate(names) if not name.startswith("__index_level_")]
     columns = [_plain(table.column(k)) for k in kept]
     # by position, since an Arrow table may have several columns of one name
     plain = pa.table(columns, names=[str(k) for k in kept])
     frame = cast("pd.DataFrame", plain.to_pandas(date_as_object=False, ignore_metadata=True, use_threads=False))
-    frame.columns = [table.column_names[k] for k in kept]
+    frame.columns = [names[k] for k in kept]
     return frame
 
 

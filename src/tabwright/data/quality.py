@@ -115,7 +115,8 @@ def _target_columns(target: Target, rows: Ints) -> Floats:
         return np.asarray(ranks[:, None] / len(rows), dtype=np.float64)
     codes = target.y[rows]
     common = np.argsort(-np.bincount(codes))[:10]
-    return (codes[:, None] == common[None, :]).astype(np.float64)
+    indicators: Floats = (codes[:, None] == common[None, :]).astype(np.float64)
+    return indicators
 
 
 def _bins(table: Table, position: int, rows: Ints) -> Ints:

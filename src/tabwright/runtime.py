@@ -1,0 +1,306 @@
+"""Scoring of exported files; imports onnxruntime and NumPy, and nothing of the training code.
+
+An exported file is one ONNX graph with the inputs ``numbers`` (double, rows x P) and ``strings`` (string, rows x Q),
+each absent where the model has no such column; with the outputs ``prediction`` (double, rows), or
+``probabilities`` (double, rows x classes) and ``label`` (rows); and with JSON under the metadata key ``tabwright``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tabwright import coerce, seal
+from tabwright.errors import DataError, MissingExtraError, ModelFileError
+from tabwright.schema import Column, Schema, encode, require_columns
+from tabwright.types import Array, Floats, Kind, Strings
+
+METADATA_KEY = "tabwright"
+FORMAT = 1
+CHUNK_ROWS = 20_000
+"""Rows scored at once: bounds the memory of intermediate results."""
+_SCALARS = (int, float, str, bool, type(None), np.generic)
+_MISSING = frozenset(coerce.MISSING_STRINGS)
+
+
+class Model:
+    """An exported model. Safe to share between threads.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+    metadata : dict
+        The value under the file's metadata key ``tabwright``.
+    path : Path or None
+    sha256 : str
+        The file's checksum, as sealed.
+    """
+
+    def __init__(self, session: Any, metadata: dict[str, Any], path: Path | None, sha256: str) -> None:
+        self.path, self.metadata, self.sha256 = path, metadata, sha256
+        self.schema = Schema.from_json(metadata["schema"])
+        self.metrics: dict[str, Any] = metadata.get("metrics", {})
+        self.classes_ = _classes(metadata)
+        self._session = session
+        self._run = session.run
+        inputs = {i.name for i in session.get_inputs()}
+        self._takes_numbers, self._takes_strings = "numbers" in inputs, "strings" in inputs
+        self._numeric = tuple((c.name, c.kind is not Kind.DATETIME, c) for c in self.schema.numeric)
+        self._strings = tuple((c.name, c) for c in self.schema.strings)
+        self._is_classifier = self.classes_ is not None
+        # the label output spells classes as whole numbers or strings: back to positions in classes_
+        self._position = {_spell(c): k for k, c in enumerate(metadata.get("classes") or ())}
+
+    def __repr__(self) -> str:
+        return f"<tabwright model of {self.schema.target!r} ({self.metadata['task']}), {len(self.schema.used)} columns>"
+
+    def predict(self, X: Any) -> Array:
+        """Predictions for one row or many.
+
+        Parameters
+        ----------
+        X : table or row
+            A pandas, polars or Arrow table; a dict of columns; a list of dicts; a 2-D array or list of lists with
+            the columns in the schema's order; or one dict as one row. Extra columns are ignored.
+
+        Returns
+        -------
+        float64, shape (n_rows,), in the target's unit; or classes of the user's type, shape (n_rows,).
+
+        Raises
+        ------
+        DataError
+            If columns are missing, or X is no table.
+        ColumnError
+            For a value that a column can't hold.
+        """
+        if not self._is_classifier:
+            return self._score(X, "prediction")
+        labels = self._score(X, "label")
+        assert self.classes_ is not None  # noqa: S101
+        if len(labels) == 1:
+            return self.classes_[[self._position[labels[0]]]]
+        return self.classes_[np.fromiter((self._position[v] for v in labels.tolist()), np.int64, len(labels))]
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Class probabilities, float64 (n_rows, n_classes), columns as in ``classes_``; DataError in regression."""
+        if not self._is_classifier:
+            raise DataError("this model predicts a number and has no classes", "call predict")
+        return self._score(X, "probabilities")
+
+    def encode(self, X: Any) -> dict[str, Array]:
+        """The graph's inputs for X, by name."""
+        if isinstance(X, dict) and self._is_row(X):
+            return self._encode_row(X)
+        row = _single_row(X)
+        if row is not None:
+            return self._encode_row(row)
+        return self._feeds(*encode(columns_of(X, self.schema), self.schema))
+
+    def _score(self, X: Any, output: str) -> Array:
+        feeds = self.encode(X)
+        n_rows = len(next(iter(feeds.values())))
+        if 0 < n_rows <= CHUNK_ROWS:
+            result: Array = self._run((output,), feeds)[0]
+            return result
+        parts = [self._run((output,), part)[0] for part in _chunks(feeds, n_rows)]
+        return np.concatenate(parts) if parts else self._empty(output)
+
+    def _empty(self, output: str) -> Array:
+        if output == "probabilities":
+            return np.empty((0, len(self._position)))
+        return np.empty(0, dtype=np.float64 if output == "prediction" else object)
+
+    def _feeds(self, numbers: Floats, strings: Strings) -> dict[str, Array]:
+        feeds: dict[str, Array] = {}
+        if self._takes_numbers:
+            feeds["numbers"] = numbers
+        if self._takes_strings:
+            feeds["strings"] = strings
+        return feeds
+
+    def _is_row(self, X: dict[Any, Any]) -> bool:
+        for value in X.values():
+            if isinstance(value, _SCALARS):
+                return True
+            if isinstance(value, (list, tuple, np.ndarray)) or hasattr(value, "__array__"):
+                return False
+        return bool(X)
+
+    def _encode_row(self, row: Mapping[Any, Any]) -> dict[str, Array]:
+        feeds: dict[str, Array] = {}
+        try:
+            if self._takes_numbers:
+                feeds["numbers"] = np.array([[
+                    # a plain finite number needs no conversion; x - x is 0 for all but infinities and NaN
+                    value if type(value := row[name]) is float and plain and value - value == 0.0
+                    else _number(value, column) for name, plain, column in self._numeric
+                ]])  # fmt: skip
+            if self._takes_strings:
+                feeds["strings"] = np.array([[
+                    _string(row[name], column) for name, column in self._strings
+                ]], dtype=object)  # fmt: skip
+        except KeyError:
+            require_columns(row, self.schema)
+            raise
+        return feeds
+
+
+def _number(value: Any, column: Column) -> float:
+    if type(value) is int and -(2**53) <= value <= 2**53:
+        return float(value)
+    return float(column.numbers([value])[0])
+
+
+def _string(value: Any, column: Column) -> str:
+    if type(value) is str and value.isascii():
+        text = value.strip()
+        return "" if text in _MISSING else text
+    return str(coerce.strings([value], column.name)[0])
+
+
+def _spell(value: Any) -> int | str:
+    return int(value) if isinstance(value, (int, bool)) else str(value)
+
+
+def _classes(metadata: Mapping[str, Any]) -> Array | None:
+    classes = metadata.get("classes")
+    if not classes:
+        return None
+    out: Array = np.empty(len(classes), dtype=object)
+    out[:] = classes
+    dtype = metadata.get("class_dtype")
+    return out if dtype in (None, "str") else out.astype(dtype)
+
+
+def _chunks(feeds: Mapping[str, Array], n_rows: int) -> Iterator[dict[str, Array]]:
+    for start in range(0, n_rows, CHUNK_ROWS):
+        yield {name: array[start : start + CHUNK_ROWS] for name, array in feeds.items()}
+
+
+def _single_row(X: Any) -> dict[str, Any] | None:
+    """A one-row pandas frame as a dict, without a pass over its columns; None for everything else."""
+    if getattr(X, "shape", (0,))[0] != 1 or not hasattr(X, "iloc") or not X.columns.is_unique:
+        return None
+    if any(getattr(dtype, "tz", None) is not None or dtype.kind in "mM" for dtype in set(X.dtypes)):
+        return None
+    return dict(zip(map(str, X.columns), X.to_numpy(dtype=object)[0].tolist(), strict=True))
+
+
+def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
+    """The columns of any table, by name; arrays without names are read in the schema's order.
+
+    Raises
+    ------
+    DataError
+        If X is no table, or an array of another width.
+    """
+    if isinstance(X, Mapping):
+        return {str(name): column for name, column in X.items()}
+    if hasattr(X, "column_names"):  # Arrow
+        return {name: X.column(k) for k, name in enumerate(X.column_names)}
+    if hasattr(X, "columns") and hasattr(X, "__getitem__"):  # pandas, polars and their like
+        wanted = {c.name for c in schema.used}
+        return {str(name): X[name] for name in X.columns if str(name) in wanted}
+    if isinstance(X, np.ndarray):
+        return _array_columns(X, schema)
+    if isinstance(X, (list, tuple)) and len(X):
+        if all(isinstance(row, Mapping) for row in X):
+            return _record_columns(X, schema)
+        if all(isinstance(row, (list, tuple, np.ndarray)) for row in X):
+            widths = sorted({len(row) for row in X})
+            if len(widths) == 1:
+                names = _positional(widths[0], schema)
+                return {name: [row[k] for row in X] for k, name in enumerate(names)}
+            raise DataError(f"the rows have between {widths[0]} and {widths[-1]} values", "pass rows of one length")
+    raise DataError(
+        f"a {type(X).__name__} of this form is not a table",
+        "pass a DataFrame, a dict of columns, a list of dicts, a 2-D array, or one dict as one row",
+    )
+
+
+def _array_columns(X: Array, schema: Schema) -> dict[str, Any]:
+    if X.dtype.names:
+        return {name: X[name] for name in X.dtype.names}
+    if X.ndim != 2:
+        raise DataError(f"the array has {X.ndim} dimensions and a table has 2", "pass X.reshape(1, -1) for one row")
+    return {name: X[:, k] for k, name in enumerate(_positional(X.shape[1], schema))}
+
+
+def _positional(width: int, schema: Schema) -> list[str]:
+    """Names of unnamed columns: all those of the training table, or only those that the model uses."""
+    every, used = [c.name for c in schema.columns], [c.name for c in schema.used]
+    for names in (every, used):
+        if width == len(names):
+            return names
+    wanted = str(len(every)) if len(every) == len(used) else f"{len(every)} (or {len(used)}, those it uses)"
+    raise DataError(f"the rows have {width} values and the model was trained on {wanted} columns", "pass named columns")
+
+
+def _record_columns(records: Sequence[Mapping[Any, Any]], schema: Schema) -> dict[str, Any]:
+    names = {str(name) for record in records for name in record}
+    return {c.name: [record.get(c.name) for record in records] for c in schema.used if c.name in names}
+
+
+def load_model(path: str | Path, n_threads: int = 1) -> Model:
+    """Load an exported file for scoring.
+
+    Parameters
+    ----------
+    path : str or Path
+    n_threads : int
+        Threads of one prediction; 1 is fastest for single rows.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is absent, no ONNX, of another program, altered, or of a later format.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except IsADirectoryError:
+        raise ModelFileError(f"{str(path)!r} is a directory", "name the exported .onnx file") from None
+    except OSError:
+        raise ModelFileError(f"there is no model file {str(path)!r}", "check the path") from None
+    return model_from_bytes(data, path, n_threads)
+
+
+def model_from_bytes(data: bytes, path: Path | None = None, n_threads: int = 1) -> Model:
+    """As :func:`load_model`, from the file's content."""
+    name = repr(str(path)) if path else "the model"
+    if not seal.is_sealed(data):
+        _session(data, name, 1)  # tells "no ONNX" from "another program's ONNX"
+        raise ModelFileError(f"{name} was not exported by tabwright", "export the model with tabwright")
+    checksum = seal.verify(data)
+    session = _session(data, name, n_threads)
+    stored = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if stored is None:
+        raise ModelFileError(f"{name} was not exported by tabwright", "export the model with tabwright")
+    metadata = json.loads(stored)
+    if metadata["format"] > FORMAT:
+        raise ModelFileError(
+            f"{name} has format {metadata['format']} and this program reads up to {FORMAT}", "install a newer tabwright"
+        )
+    return Model(session, metadata, path, checksum)
+
+
+def _session(data: bytes, name: str, n_threads: int) -> Any:
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        raise MissingExtraError("onnxruntime", "all") from None
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = str(error).split("\n")[0][:200]
+        raise ModelFileError(f"{name} is not an ONNX file that can be run: {reason}", "export the model again") from None
