@@ -21,7 +21,6 @@ from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
 from tabwright.engine.fold import load_fold_model
 from tabwright.engine.local import LocalEngine
-from tabwright.errors import DataError
 from tabwright.export import Package
 from tabwright.features.recipe import FittedPart
 from tabwright.metrics import evaluate, find_metric
@@ -99,12 +98,14 @@ def fit(
     engine = LocalEngine(*_workers(config), config.max_memory_mib)
     try:
         run = RunDir.create(run_dir)
-        target = make_target(y, task)
-        if target.n_dropped:
+        target = make_target(y, str(y.name), classification=task.is_classification)
+        if not target.keep.all():
             keep = np.flatnonzero(target.keep)
-            X, rows = X.iloc[keep], rows.take(keep)
-        schema = infer_schema(X, str(y.name) if y.name is not None else None, task, dict(config.kinds))
-        schema = replace(schema, classes=target.classes, class_dtype=target.class_dtype)
+            X, rows = X.iloc[keep].reset_index(drop=True), rows.take(keep)
+        schema = replace(
+            infer_schema(X, None, target.task, dict(config.kinds)), target=target.name,
+            classes=target.classes or None, class_dtype=target.class_dtype,
+        )  # fmt: skip
         table = Table.from_frame(X, schema)
         problem = _problem(table, target, config, rows, budget)
         _store(run, table, problem, target, config)
@@ -159,22 +160,15 @@ def _families(task: Task, config: Config, table: Table) -> tuple[Family, ...]:
 
 
 def _problem(table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget) -> Problem:
-    if not table.schema.used:
-        raise DataError("The table has no column that can serve as a feature",
-                        "give columns that vary and are no identifiers, or set their kinds")
-    n_folds = folds_for(table, target.task, len(target.classes or ()), config.nfolds, budget)
+    n_folds = folds_for(table, target.task, target.n_classes, config.nfolds, config.cores, budget)
     folds = make_folds(table.n_rows, target.y, target.task, n_folds, config.seed, groups=rows.group, time=rows.time)
     weight = None if rows.weight is None else np.asarray(rows.weight, np.float64)
     if config.balance_classes and target.task is not Task.REGRESSION:
         counts = np.bincount(target.y)
         balance = len(target.y) / (len(counts) * counts[target.y])
         weight = balance if weight is None else weight * balance
-    y = target.y
-    mean, scale = (target.mean, target.scale) if target.task is Task.REGRESSION else (0.0, 1.0)
-    if target.task is Task.REGRESSION:
-        y = (y - mean) / scale
-    return Problem(target.task, find_metric(config.sort_metric, target.task), len(target.classes or ()) or 1, y, mean,
-                   scale, weight, tuple(folds.valid), tuple(folds.train))
+    return Problem(target.task, find_metric(config.sort_metric, target.task), target.n_classes, target.standard,
+                   target.mean, target.scale, weight, folds.valid, folds.train)
 
 
 def _store(run: RunDir, table: Table, problem: Problem, target: Target, config: Config) -> None:

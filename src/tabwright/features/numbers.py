@@ -15,22 +15,20 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class FittedNumbers:
-    """``clip(x - offset)`` of the chosen columns."""
+    """``x - offset`` of the chosen columns."""
 
     columns: tuple[int, ...]  # positions in schema.numeric
     names: tuple[str, ...]
     offset: Floats  # (n_columns,), each column's unit
 
     def apply(self, table: Table) -> Floats:
-        X = table.numbers[:, list(self.columns)] - self.offset
-        return np.clip(X, -FLOAT32_MAX, FLOAT32_MAX)
+        X: Floats = table.numbers[:, list(self.columns)] - self.offset
+        return X
 
     def to_onnx(self, inputs: Inputs) -> str:
         graph = inputs.graph
         x = inputs.number_columns(self.columns)
-        if self.offset.any():
-            x = graph.node("Sub", x, graph.const(self.offset[None, :]))
-        return graph.node("Clip", x, graph.const(-FLOAT32_MAX), graph.const(FLOAT32_MAX))
+        return graph.node("Sub", x, graph.const(self.offset[None, :])) if self.offset.any() else x
 
 
 def fit(table: Table, _target: TargetInfo | None = None) -> FittedNumbers | None:

@@ -120,6 +120,7 @@ class FittedFeatures:
         graph = inputs.graph
         blocks = [part.to_onnx(inputs) for part in self.parts]
         x = blocks[0] if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
+        x = graph.node("Clip", x, graph.const(-FLOAT32_MAX), graph.const(FLOAT32_MAX))
         return graph.node("Cast", x, to=TensorProto.FLOAT)
 
     def columns(self) -> Columns:

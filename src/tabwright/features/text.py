@@ -22,6 +22,7 @@ from tabwright.types import Floats, Ints, Kind
 
 TOKEN = re.compile(r"[^\W_]+")
 TOKEN_RE2 = r"[\pL\pN]+"  # noqa: S105 - the same set of characters in the syntax of ONNX Runtime's tokenizer
+GRID = 2.0**36  # sums that cancel to 1e-17 in one order and 0 in another are 0 in both
 MAX_SPELLINGS = 4  # of one word: lower, Title, UPPER and one more
 
 
@@ -49,6 +50,7 @@ class FittedText:
         weights.data = (1.0 + np.log(weights.data)) * self.idf[weights.indices]
         norm = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
         reduced = np.asarray(weights @ self.components) / np.maximum(norm, 1e-12)[:, None]
+        reduced = np.round(reduced * GRID) / GRID
         known = np.asarray(counts.sum(axis=1)).ravel()
         return np.column_stack([reduced, words, known, (words == 0).astype(np.float64)])
 
@@ -91,6 +93,8 @@ class FittedText:
         reduced = graph.node("Div", graph.node("MatMul", weights, graph.const(self.components)), norm)
         blank = graph.node("Equal", tokens, graph.const(np.array("", dtype=object)))
         real = graph.node("Cast", graph.node("Not", blank), to=TensorProto.DOUBLE)
+        reduced = graph.node("Mul", reduced, graph.const(GRID))
+        reduced = graph.node("Div", graph.node("Round", reduced), graph.const(GRID))
         words = graph.node("ReduceSum", real, graph.const(np.array([1], np.int64)), keepdims=1)
         empty = graph.node("Cast", graph.node("Equal", words, graph.const(0.0)), to=TensorProto.DOUBLE)
         return graph.node("Concat", reduced, words, known, empty, axis=1)

@@ -36,4 +36,16 @@ def portfolio(families: Sequence[Family], seed: int) -> list[Candidate]:
     return out
 
 
-VARIANTS: tuple[tuple[str, Params], ...] = ()
+# Variants differ from their default in the directions in which boosted trees and networks differ most: depth,
+# randomness, regularisation. Values lie inside the ranges of published portfolios (Salinas & Erickson 2024,
+# arXiv:2311.02971; Holzmüller et al. 2024, arXiv:2407.04491).
+VARIANTS: tuple[tuple[str, Params], ...] = (
+    ("lightgbm", {"extra_trees": True, "num_leaves": 128, "feature_fraction": 0.7, "min_data_in_leaf": 5}),
+    ("catboost", {"depth": 8, "learning_rate": 0.06, "l2_leaf_reg": 5.0, "random_strength": 1.0, "rsm": 0.7}),
+    ("mlp", {"width": 256, "depth": 3, "dropout": 0.25, "learning_rate": 1e-3}),
+    ("xgboost", {"max_depth": 5, "learning_rate": 0.05, "colsample_bynode": 0.5, "subsample": 0.7, "min_child_weight": 8.0}),
+    ("lightgbm", {"num_leaves": 16, "learning_rate": 0.04, "feature_fraction": 0.5, "lambda_l2": 10.0, "min_data_in_leaf": 60}),
+    ("xgboost", {"max_depth": 9, "learning_rate": 0.04, "colsample_bynode": 0.6, "subsample": 0.8, "min_child_weight": 1.0}),
+    ("catboost", {"depth": 5, "learning_rate": 0.08, "l2_leaf_reg": 10.0}),
+    ("mlp", {"width": 384, "depth": 2, "dropout": 0.1, "learning_rate": 3e-3, "epochs": 30}),
+)
