@@ -66,11 +66,16 @@ def as_array(values: Any) -> Array:
 
 
 def _from_list(values: Sequence[Any]) -> Array:
-    if set(map(type, values)) <= {int, float, bool, type(None)}:
-        try:
+    types = set(map(type, values))
+    try:
+        if types == {bool}:
+            return np.array(values)
+        if types == {int}:
+            return np.array(values, dtype=np.int64)
+        if types and types <= {int, float, type(None)}:
             return np.array(values, dtype=np.float64)  # None becomes NaN
-        except OverflowError:
-            pass
+    except OverflowError:
+        pass
     array = np.empty(len(values), dtype=object)
     array[:] = values  # one object per row, lists included
     return array
@@ -274,10 +279,12 @@ def canonical_string(value: Any) -> str:
 
 def strings(values: Any, name: str) -> Strings:
     """A column as canonical strings, object array of str (n_rows,); ColumnError for cells that are containers."""
-    array = as_array(values)
-    items = list(array) if array.dtype == np.float32 else array.tolist()  # float32 keeps its own short spelling
-    if array.dtype.kind == "M":
-        items = list(array)
+    if isinstance(values, (list, tuple)):
+        items = list(values)
+    else:
+        array = as_array(values)
+        # float32 has a shorter spelling than the double of its value; dates in nanoseconds would become integers
+        items = list(array) if array.dtype == np.float32 or array.dtype.kind == "M" else array.tolist()
     out = np.empty(len(items), dtype=object)
     try:
         out[:] = convert(items, canonical_string)

@@ -81,7 +81,7 @@ class Model:
         if not self._is_classifier:
             return self._score(X, "prediction")
         labels = self._score(X, "label")
-        assert self.classes_ is not None  # noqa: S101
+        assert self.classes_ is not None
         if len(labels) == 1:
             return self.classes_[[self._position[labels[0]]]]
         return self.classes_[np.fromiter((self._position[v] for v in labels.tolist()), np.int64, len(labels))]
@@ -96,7 +96,7 @@ class Model:
         """The graph's inputs for X, by name."""
         if isinstance(X, dict) and self._is_row(X):
             return self._encode_row(X)
-        row = _single_row(X)
+        row = _single_row(X, self.schema)
         if row is not None:
             return self._encode_row(row)
         return self._feeds(*encode(columns_of(X, self.schema), self.schema))
@@ -151,7 +151,10 @@ class Model:
 
 
 def _number(value: Any, column: Column) -> float:
-    if type(value) is int and -(2**53) <= value <= 2**53:
+    kind = type(value)
+    if value is None or (kind is float and value - value != 0.0):  # missing, NaN or infinite
+        return np.nan
+    if (kind is int and -(2**53) <= value <= 2**53) or (kind is bool and column.kind is not Kind.DATETIME):
         return float(value)
     return float(column.numbers([value])[0])
 
@@ -182,13 +185,26 @@ def _chunks(feeds: Mapping[str, Array], n_rows: int) -> Iterator[dict[str, Array
         yield {name: array[start : start + CHUNK_ROWS] for name, array in feeds.items()}
 
 
-def _single_row(X: Any) -> dict[str, Any] | None:
-    """A one-row pandas frame as a dict, without a pass over its columns; None for everything else."""
-    if getattr(X, "shape", (0,))[0] != 1 or not hasattr(X, "iloc") or not X.columns.is_unique:
+def _single_row(X: Any, schema: Schema) -> dict[str, Any] | None:
+    """One row of a pandas frame, an array or a list as a dict, without a pass over columns; None for all else."""
+    if isinstance(X, list):
+        if len(X) != 1:
+            return None
+        if isinstance(X[0], dict):
+            return {str(name): value for name, value in X[0].items()}
+        return _named(list(X[0]), schema) if isinstance(X[0], (list, tuple)) else None
+    shape: Any = getattr(X, "shape", ())
+    if len(shape) != 2 or shape[0] != 1:
         return None
-    if any(getattr(dtype, "tz", None) is not None or dtype.kind in "mM" for dtype in set(X.dtypes)):
+    if isinstance(X, np.ndarray):
+        return _named(X[0].tolist(), schema) if X.dtype in (np.float64, np.int64, object) else None
+    if not hasattr(X, "iloc") or not X.columns.is_unique:
         return None
     return dict(zip(map(str, X.columns), X.to_numpy(dtype=object)[0].tolist(), strict=True))
+
+
+def _named(values: list[Any], schema: Schema) -> dict[str, Any]:
+    return dict(zip(_positional(len(values), schema), values, strict=True))
 
 
 def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
@@ -276,7 +292,7 @@ def model_from_bytes(data: bytes, path: Path | None = None, n_threads: int = 1) 
     if not seal.is_sealed(data):
         _session(data, name, 1)  # tells "no ONNX" from "another program's ONNX"
         raise ModelFileError(f"{name} was not exported by tabwright", "export the model with tabwright")
-    checksum = seal.verify(data)
+    checksum = seal.verify(data, name)
     session = _session(data, name, n_threads)
     stored = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if stored is None:
@@ -303,4 +319,5 @@ def _session(data: bytes, name: str, n_threads: int) -> Any:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = str(error).split("\n")[0][:200]
-        raise ModelFileError(f"{name} is not an ONNX file that can be run: {reason}", "export the model again") from None
+        problem = f"{name} is not an ONNX file that can be run: {reason}"
+        raise ModelFileError(problem, "export the model again, or update onnxruntime") from None

@@ -16,16 +16,25 @@ PLACEHOLDER = "0" * 64
 _MARK = b"\x0a" + bytes([len(KEY)]) + KEY.encode() + b"\x12\x40"
 
 
-def _position(data: bytes) -> int:
+def _position(data: bytes, name: str) -> int:
     start = data.rfind(_MARK)
-    if start < 0 or data.find(_MARK) != start or start + len(_MARK) + 64 > len(data):
-        raise ModelFileError(f"the file has no {KEY} entry, or more than one", "export the model again with tabwright")
+    if start < 0:
+        raise ModelFileError(f"{name} has no {KEY} entry", "export the model again with tabwright")
+    if data.find(_MARK) != start or start + len(_MARK) + 64 > len(data):
+        raise _altered(name)
     return start + len(_MARK)
 
 
-def digest(data: bytes) -> str:
+def _altered(name: str) -> ModelFileError:
+    return ModelFileError(
+        f"{name} was altered, damaged or cut short after it was exported: its checksum does not match",
+        "copy it again from its source, or export the model again",
+    )
+
+
+def digest(data: bytes, name: str = "the file") -> str:
     """SHA-256 of the file with zeros for the checksum itself; ModelFileError if it has no place for one."""
-    position = _position(data)
+    position = _position(data, name)
     view = memoryview(data)
     total = hashlib.sha256(view[:position])
     total.update(PLACEHOLDER.encode())
@@ -35,7 +44,7 @@ def digest(data: bytes) -> str:
 
 def seal(data: bytes) -> bytes:
     """The serialised model, whose metadata holds :data:`PLACEHOLDER` under :data:`KEY`, with its checksum filled in."""
-    position = _position(data)
+    position = _position(data, "the file")
     return data[:position] + digest(data).encode() + data[position + 64 :]
 
 
@@ -44,19 +53,16 @@ def is_sealed(data: bytes) -> bool:
     return _MARK in data
 
 
-def verify(data: bytes) -> str:
-    """The checksum of an intact file.
+def verify(data: bytes, name: str = "the file") -> str:
+    """The checksum of an intact file; ``name`` is what messages call it.
 
     Raises
     ------
     ModelFileError
         If the file has no checksum or was altered after it was sealed.
     """
-    position = _position(data)
+    position = _position(data, name)
     found = data[position : position + 64].decode("ascii", "replace")
-    if found != digest(data):
-        raise ModelFileError(
-            "the file was altered or damaged after it was exported: its checksum does not match",
-            "copy it again from its source, or export the model again",
-        )
+    if found != digest(data, name):
+        raise _altered(name)
     return found

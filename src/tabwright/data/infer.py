@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ID_NAME = re.compile(
-    r"(?:^|[^a-z])(?:id|ids|idx|index|uuid|guid|key|pk|row|rows|rowid|rownum|rownumber|record|recno|seq|sequence|serial"
-    r"|number|num|no|nr|code|instant)(?:[^a-z]|$)|^column_1$"
+    r"(?:^|[^a-z])(?:id|ids|uuid|guid|pk)(?:[^a-z]|$)"
+    r"|(?:row|record|user|customer|client|passenger|order|case|transaction|sample|patient|employee|member)id$"
+)
+_ROW_NAME = re.compile(
+    r"(?:^|[^a-z])(?:index|idx|row|rows|rownum|rownumber|recno|seq|sequence|instant)(?:[^a-z]|$)|^column_1$"
 )
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -183,11 +186,18 @@ def _all_whole(finite: Floats) -> bool:
 
 
 def _names_rows(name: str, values: Array) -> bool:
-    """Whether whole numbers are row identifiers: a name like one, all different, and in order or without gaps."""
+    """Whether whole numbers are row identifiers.
+
+    They are where the name says "id" and all differ, in order or without wide gaps; or where the name says "row" or
+    "index" and they count the rows one by one.
+    """
     words = _CAMEL.sub(" ", name).lower()
-    if len(values) < 20 or np.isnan(values).any() or not (_ID_NAME.search(words) or words.endswith("id")):
+    named_id, named_row = _ID_NAME.search(words), _ROW_NAME.search(words)
+    if len(values) < 20 or not (named_id or named_row) or np.isnan(values).any():
         return False
     steps = np.diff(values)
+    if not named_id:
+        return bool((steps == 1).all())
     if (steps > 0).all() or (steps < 0).all():
         return True
     spread = values.max() - values.min() + 1

@@ -1,0 +1,60 @@
+"""What tests of several layers share: small exported files made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from tabwright.onnx.graph import Graph, metadata_json
+from tabwright.schema import Schema
+from tabwright.seal import KEY, PLACEHOLDER, seal
+
+
+def model_bytes(schema: Schema, **facts: Any) -> bytes:
+    """A sealed file: the sum of the numbers plus the count of empty strings; its sign is the class."""
+    graph = Graph()
+    axis = graph.const(np.array([1], np.int64))
+    terms = []
+    if schema.numeric:
+        numbers = graph.input("numbers", TensorProto.DOUBLE, len(schema.numeric))
+        clean = graph.node("Where", graph.node("IsNaN", numbers), graph.const(0.0), numbers)
+        terms.append(graph.node("ReduceSum", clean, axis, keepdims=1))
+    if schema.strings:
+        strings = graph.input("strings", TensorProto.STRING, len(schema.strings))
+        coded = {"keys_strings": [""], "values_int64s": [1], "default_int64": 0}
+        empty = graph.node("LabelEncoder", strings, domain="ai.onnx.ml", **coded)
+        terms.append(graph.node("Cast", graph.node("ReduceSum", empty, axis, keepdims=1), to=TensorProto.DOUBLE))
+    total = graph.node("Sum", *terms)
+    if schema.classes is None:
+        graph.output("prediction", graph.node("Squeeze", total, axis), TensorProto.DOUBLE, None)
+    else:
+        second = graph.node("Sigmoid", total)
+        proba = graph.node("Concat", graph.node("Sub", graph.const(1.0), second), second, axis=1)
+        whole = all(isinstance(c, int) for c in schema.classes)
+        labels = np.array([int(c) if whole else str(c) for c in schema.classes], np.int64 if whole else object)
+        graph.output("probabilities", proba, TensorProto.DOUBLE, 2)
+        code = graph.node("ArgMax", proba, axis=1, keepdims=0)
+        dtype = TensorProto.INT64 if whole else TensorProto.STRING
+        graph.output("label", graph.node("Gather", graph.const(labels), code), dtype, None)
+    record = {
+        "format": 1, "task": schema.task, "target": schema.target, "schema": schema.to_json(), "metrics": {"rmse": 1.5},
+        "classes": None if schema.classes is None else list(schema.classes), "class_dtype": schema.class_dtype, **facts,
+    }  # fmt: skip
+    return seal(graph.build({"tabwright": metadata_json(record), KEY: PLACEHOLDER}).SerializeToString())
+
+
+@pytest.fixture
+def write_model(tmp_path: Path) -> Callable[..., Path]:
+    """Write :func:`model_bytes` to a file and return its path."""
+
+    def write(schema: Schema, **facts: Any) -> Path:
+        path = tmp_path / "model.onnx"
+        path.write_bytes(model_bytes(schema, **facts))
+        return path
+
+    return write
