@@ -36,6 +36,7 @@ NUMBER_STYLES = {
 _SEPARATORS = {"1,234.5": (",", "."), "1.234,5": (".", ","), "1 234,5": (" \u00a0\u202f", ","), "1'234.5": ("'’", ".")}
 AFFIXES = "$€£¥₹%"
 
+_LONGEST = max(map(len, MISSING_NUMBERS))
 _MISSING_NUMBERS, _MISSING_STRINGS = frozenset(MISSING_NUMBERS), frozenset(MISSING_STRINGS)
 Parse = Callable[[str], float]
 
@@ -209,7 +210,7 @@ def text_parser(read: Parse, also_missing: Sequence[str] = ()) -> Parse:
 
     def parse(text: str) -> float:
         text = text.strip()
-        if text.lower() in _MISSING_NUMBERS or text in extra:
+        if (len(text) <= _LONGEST and text.lower() in _MISSING_NUMBERS) or text in extra:
             return np.nan
         return read(text)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime
 from functools import lru_cache
 
 ISO = "iso"
@@ -52,13 +52,21 @@ def parser(format_: str) -> Callable[[str], float]:
     """The function that reads text of one format (``"iso"`` or strptime's) and raises ValueError for other text."""
     if format_ == ISO:
         return parse_iso
-    match = _pattern(format_).fullmatch
+    pattern = _pattern(format_)
+    match = pattern.fullmatch
+    year, short, name, month, day, hour, minute, second, micro, half, zone = (
+        pattern.groupindex.get(field, 0) - 1 for field in "YybmdHMSfpz"
+    )
 
     def parse(text: str) -> float:
         found = match(text)
         if found is None:
             raise ValueError(text)
-        return _seconds(found.groupdict())
+        part = (*found.groups(), None)  # the last stands for every field that the format lacks
+        whole = _day(part[year] or part[short], part[name] or part[month], part[day]) * 86_400
+        whole += _clock(part[hour], part[minute], part[second], part[half]) - _offset(part[zone])
+        fraction = part[micro]
+        return (whole * 1_000_000 + int(fraction.ljust(6, "0")[:6])) / 1e6 if fraction else float(whole)
 
     return parse
 
@@ -75,29 +83,38 @@ def _pattern(format_: str) -> re.Pattern[str]:
     return re.compile("".join(parts))
 
 
-def _seconds(fields: dict[str, str | None]) -> float:
-    year = int(fields.get("Y") or 0)
-    if not year:
-        short = int(fields.get("y") or 0)
-        year = short + (2000 if short < 69 else 1900)  # POSIX's pivot
-    name = fields.get("b")
-    if name is not None and name.lower() not in _MONTHS:
-        raise ValueError(name)
-    month = _MONTHS.index(name.lower()) + 1 if name is not None else int(fields.get("m") or 0)
-    hour = int(fields.get("H") or 0)
-    half = fields.get("p")
+# Columns repeat days and times of day far more than moments, so their parts are remembered.
+
+
+@lru_cache(maxsize=1 << 16)
+def _day(year: str | None, month: str | None, day: str | None) -> int:
+    """Days since 1970 from the parts of a date; ValueError if there is no such day."""
+    number = int(year or 1970)
+    if year is not None and len(year) == 2:
+        number += 2000 if number < 69 else 1900  # POSIX's pivot
+    name = (month or "1").lower()
+    if name.isalpha():
+        name = str(_MONTHS.index(name) + 1)  # ValueError for other words
+    return date(number, int(name), int(day or 1)).toordinal() - EPOCH.toordinal()
+
+
+@lru_cache(maxsize=1 << 17)
+def _clock(hour: str | None, minute: str | None, second: str | None, half: str | None) -> int:
+    """Seconds since midnight; ValueError if there is no such time."""
+    hours, minutes, seconds = int(hour or 0), int(minute or 0), int(second or 0)
     if half is not None:
-        if not 1 <= hour <= 12:
+        if not 1 <= hours <= 12:
             raise ValueError(hour)
-        hour = hour % 12 + (12 if half in "pP" else 0)
-    micro = int((fields.get("f") or "0").ljust(6, "0")[:6])
-    minute, second = int(fields.get("M") or 0), int(fields.get("S") or 0)
-    zone = _zone(fields.get("z"))
-    return to_seconds(datetime(year, month, int(fields.get("d") or 0), hour, minute, second, micro, tzinfo=zone))
+        hours = hours % 12 + (12 if half in "pP" else 0)
+    if hours > 23 or minutes > 59 or seconds > 59:
+        raise ValueError(hour, minute, second)
+    return hours * 3600 + minutes * 60 + seconds
 
 
-def _zone(text: str | None) -> timezone:
-    if text is None or text[0] not in "+-":
-        return UTC
-    offset = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
-    return timezone(-offset if text[0] == "-" else offset)
+@lru_cache(maxsize=256)
+def _offset(zone: str | None) -> int:
+    """Seconds east of UTC."""
+    if zone is None or zone[0] not in "+-":
+        return 0
+    seconds = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
+    return -seconds if zone[0] == "-" else seconds

@@ -158,7 +158,7 @@ def as_date(column: Column, levels: Levels, *, forced: bool = False) -> Column |
 
 def as_boolean(column: Column, levels: Levels) -> Column | None:
     """The column as truth values, if all its words are one pair such as yes and no."""
-    if {text.lower() for text in levels.texts} not in _WORD_PAIRS:
+    if len(levels.texts) > 6 or {text.lower() for text in levels.texts} not in _WORD_PAIRS:
         return None
     words = sorted(levels.texts, key=str.lower)  # in each pair the word for false comes first
     return replace(

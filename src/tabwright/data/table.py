@@ -180,4 +180,6 @@ def _factorize(series: pd.Series[Any], name: str) -> tuple[list[Any], Array]:
         positions, distinct = pd.factorize(series)
     except TypeError:
         raise not_scalar(series.tolist(), name) from None
+    if isinstance(series.dtype, pd.StringDtype):
+        return np.asarray(distinct, dtype=object).tolist(), np.asarray(positions)  # iterating over Arrow is slow
     return list(distinct), np.asarray(positions)
