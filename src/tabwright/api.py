@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from tabwright import automl, leaderboard
 from tabwright.automl import Finished, RowColumns
@@ -131,7 +131,11 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
     def _task(self, y: pd.Series) -> Task:
         if not self._is_classifier:
             return Task.REGRESSION
-        return Task.MULTICLASS if y.nunique() > 2 else Task.BINARY
+        distinct = y.nunique()
+        if pd.api.types.is_float_dtype(y.dtype) and distinct > max(20, 0.5 * len(y)) and (y.dropna() % 1 != 0).any():
+            raise DataError(f"Unknown label type: {y.name!r} is continuous, with {distinct} different values",
+                            "use AutoMLRegressor")
+        return Task.MULTICLASS if distinct > 2 else Task.BINARY
 
     def _take(self, finished: Finished) -> None:
         self._finished = finished
@@ -150,8 +154,13 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         return finished
 
     def _table(self, X: Any) -> Table:
-        finished = self._fitted()
-        return Table.from_frame(read_table(X), finished.schema)
+        schema, frame = self._fitted().schema, read_table(X)
+        if not _has_names(X) and frame.shape[1] != self.n_features_in_:
+            raise DataError(
+                f"X has {frame.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input",
+                "give the columns of training in their order, or a table with column names",
+            )
+        return Table.from_frame(frame, schema)
 
     # --- what was found ---------------------------------------------------------------------------------------
 
@@ -281,6 +290,13 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         made.export_checkpoints_dir = str(run)
         return directory, made
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = tags.input_tags.string = True
+        tags.non_deterministic = self.max_models is None  # what fits into a time budget differs from run to run
+        return tags
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_finished")
 
@@ -353,7 +369,7 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
 def _read(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Series]:
     frame = read_table(X)
     if y is None and target is None:
-        raise OptionError("target", "and y are both missing", "pass y, or name the target column")
+        raise DataError("AutoML requires y to be passed, but the target y is None", "pass y, or name the target column")
     if target is not None and (y is None or isinstance(y, str)):
         if target not in frame.columns:
             listed = ", ".join(map(repr, list(frame.columns)[:20]))
@@ -365,6 +381,11 @@ def _read(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Series]:
     return frame, series.reset_index(drop=True)
 
 
+def _has_names(X: Any) -> bool:
+    """Whether columns are told by name; arrays and lists of rows tell them by position."""
+    return not isinstance(X, (np.ndarray, list, tuple)) or (isinstance(X, list) and bool(X) and isinstance(X[0], Mapping))
+
+
 def _one_column(y: Any) -> Any:
     if isinstance(y, pd.DataFrame):
         y = y.to_numpy()
@@ -372,6 +393,8 @@ def _one_column(y: Any) -> Any:
         return y.to_pylist()
     values = np.asarray(y)
     if values.ndim == 2 and values.shape[1] == 1:
+        message = "A column-vector y was passed when a 1d array was expected; pass y.ravel()"
+        warnings.warn(message, DataConversionWarning, stacklevel=4)
         return values[:, 0]
     if values.ndim != 1:
         raise DataError(f"y has the shape {values.shape}", "give one target value per row, shape (n_rows,)")

@@ -95,9 +95,9 @@ def fit(
     budget : Budget
         Already running: reading the table counts too.
     """
-    engine = LocalEngine(*_workers(config), config.max_memory_mib)
+    run = RunDir.create(run_dir)
+    engine = LocalEngine(*_workers(config), config.max_memory_mib, run.path / "workers.log")
     try:
-        run = RunDir.create(run_dir)
         target = make_target(y, str(y.name), classification=task.is_classification)
         if not target.keep.all():
             keep = np.flatnonzero(target.keep)
@@ -114,6 +114,7 @@ def fit(
         return _search_and_assemble(run, table, problem, families, config, engine, budget, observer, list(target.notes))
     finally:
         engine.close()
+        run.release()
 
 
 def resume(run: RunDir, extra_secs: float | None, observer: Observer) -> Finished:
@@ -123,7 +124,7 @@ def resume(run: RunDir, extra_secs: float | None, observer: Observer) -> Finishe
     if extra_secs is not None:
         config = replace(config, max_runtime_secs=extra_secs)
     budget = Budget(config.budget_s)
-    engine = LocalEngine(*_workers(config), config.max_memory_mib)
+    engine = LocalEngine(*_workers(config), config.max_memory_mib, run.path / "workers.log")
     try:
         engine.open(run.path)
         table = Table.load(run.table_dir, mmap=True)
@@ -132,6 +133,7 @@ def resume(run: RunDir, extra_secs: float | None, observer: Observer) -> Finishe
         return _search_and_assemble(run, table, problem, families, config, engine, budget, observer, stored["notes"])
     finally:
         engine.close()
+        run.release()
 
 
 def load(run: RunDir) -> Finished:

@@ -32,7 +32,7 @@ class UserError(TabwrightError):
         return f"{self.problem}. Fix: {self.fix}."
 
 
-class ColumnError(UserError):
+class ColumnError(UserError, ValueError):
     """One column stops the run."""
 
     def __init__(self, column: str, problem: str, fix: str) -> None:

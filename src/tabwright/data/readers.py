@@ -259,11 +259,15 @@ def _from_object(source: Any) -> pd.DataFrame:
         import pyarrow as pa
 
         return frame_from_arrow(pa.table(source))
+    if hasattr(source, "tocsr"):
+        raise DataError(f"the {type(source).__name__} is sparse, and sparse input is not supported", "pass X.toarray()")
     import narwhals as nw
 
     try:
         native = nw.from_native(source)
     except TypeError:
+        if hasattr(source, "__array__"):
+            return _from_numpy(np.asarray(source))
         raise DataError(
             f"a {type(source).__name__} is not a table",
             "pass a file's path, a pandas, polars or Arrow table, a 2-D array, or a dict of columns",
@@ -278,7 +282,9 @@ def _from_numpy(array: np.ndarray[Any, Any]) -> pd.DataFrame:
     if array.dtype.names:
         return pd.DataFrame({name: array[name] for name in array.dtype.names})
     if array.ndim != 2:
-        raise DataError(f"the array has {array.ndim} dimensions and a table has 2", "reshape it to (n_rows, n_columns)")
+        raise DataError(
+            f"the array has {array.ndim} dimensions and a table has 2", "Reshape your data to (n_rows, n_columns)"
+        )
     frame = pd.DataFrame(array, columns=[f"column_{j + 1}" for j in range(array.shape[1])])
     return frame.infer_objects() if array.dtype == object else frame
 

@@ -59,7 +59,8 @@ class LocalEngine:
             self._tell(worker, ("open", self._run))
 
     def _start(self) -> _Worker:
-        env = {**os.environ, "PYTHONUNBUFFERED": "1", "TABWRIGHT_WORKER": "1"}
+        # the same modules as here must be found there, a user's own families among them
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             env[name] = str(self.n_threads)
         process = subprocess.Popen(
@@ -158,24 +159,22 @@ class LocalEngine:
                 continue
             if now - worker.started > worker.job.time_limit_s + KILL_GRACE_S:
                 reason = f"still running {now - worker.started:.1f} s after a limit of {worker.job.time_limit_s:.1f} s"
-                outcomes.append(self._kill(worker, Status.TIMEOUT, reason))
+                outcomes.append(self._replace(worker, Status.TIMEOUT, reason))
             elif check_memory:
                 used = _memory(worker)
                 worker.peak_mib = max(worker.peak_mib, used)
                 if self._limit is not None and used > self._limit / self.n_workers:
                     share = self._limit / self.n_workers
-                    outcomes.append(self._kill(worker, Status.MEMORY, f"used {used:.0f} MiB of {share:.0f} MiB"))
+                    outcomes.append(self._replace(worker, Status.MEMORY, f"used {used:.0f} MiB of {share:.0f} MiB"))
         return [o for o in outcomes if o is not None]
 
-    def _kill(self, worker: _Worker, status: Status, reason: str) -> Outcome | None:
-        _kill_tree(worker)
-        return self._replace(worker, status, reason)
-
     def _replace(self, worker: _Worker, status: Status, reason: str) -> Outcome | None:
+        """Make sure that a worker and its children are dead, start another, and tell what became of its job."""
         outcome = None
         if worker.job is not None:
             outcome = Outcome(worker.job, status, reason, worker.started_wall, time.monotonic() - worker.started,
                               max(0.0, _cpu(worker) - worker.cpu_before), worker.peak_mib)
+        _kill_tree(worker)
         self._workers.remove(worker)
         if not self._closed:
             self._workers.append(self._start())
@@ -183,7 +182,7 @@ class LocalEngine:
 
     def cancel(self) -> list[Outcome]:
         """Kill what runs (without replacement after ``close``)."""
-        outcomes = [self._kill(w, Status.CANCELLED, "the run ended") for w in list(self._workers) if w.job is not None]
+        outcomes = [self._replace(w, Status.CANCELLED, "the run ended") for w in list(self._workers) if w.job is not None]
         return [o for o in outcomes if o is not None]
 
     def close(self) -> list[Outcome]:

@@ -18,22 +18,27 @@ ORDER: tuple[str, ...] = (
 
 def families_for(task: Task, include: Sequence[str] | None, exclude: Sequence[str] | None) -> tuple[Family, ...]:
     """Families that fit the task, in portfolio order; OptionError for a name that is not known."""
-    names = ORDER if include is None else tuple(family(n).name for n in include)
     banned = {family(n).name for n in exclude or ()}
-    return tuple(f for n in names if n not in banned and task in (f := family(n)).tasks)
+    chosen = (family(n) for n in (ORDER if include is None else include))
+    return tuple(f for f in chosen if f.name not in banned and task in f.tasks)
 
 
 def portfolio(families: Sequence[Family], seed: int) -> list[Candidate]:
     """The first candidates, in order."""
-    out = [Candidate(f"{f.name}_1", f.name, defaults(f.space), seed, "default") for f in families]
+    out = [Candidate(model_id(f.name, 1), f.name, defaults(f.space), seed, "default") for f in families]
     known = {f.name: f for f in families}
     for name, changes in VARIANTS:
         if name in known:
             space = known[name].space
             params = defaults(space) | {k: v for k, v in changes.items() if k in space}
             number = 1 + sum(c.family == name for c in out)
-            out.append(Candidate(f"{name}_{number}", name, params, seed, "portfolio"))
+            out.append(Candidate(model_id(name, number), name, params, seed, "portfolio"))
     return out
+
+
+def model_id(name: str, number: int) -> str:
+    """Name of a family's candidate; of a family given as "package.module:NAME", the last part is used."""
+    return f"{name.rpartition(':')[2].lower()}_{number}"
 
 
 # Variants differ from their default in the directions in which boosted trees and networks differ most: depth,

@@ -11,7 +11,7 @@ import numpy as np
 
 from tabwright.models.base import Family
 from tabwright.pipeline import Candidate
-from tabwright.search.portfolio import portfolio
+from tabwright.search.portfolio import model_id, portfolio
 from tabwright.space import Choice, Dimension, Integer, Real
 
 FAILURES_TO_SET_ASIDE = 2
@@ -80,10 +80,10 @@ class Strategy:
 
     def _propose(self, name: str) -> Candidate:
         self._counts[name] = self._counts.get(name, 0) + 1
-        model_id = f"{name}_{self._counts[name]}"
+        made = model_id(name, self._counts[name])
         trial = self._study(name).ask(_distributions(self._families[name]))
-        self._trials[model_id] = trial
-        return Candidate(model_id, name, dict(trial.params), self._seed, "search")
+        self._trials[made] = trial
+        return Candidate(made, name, dict(trial.params), self._seed, "search")
 
     def tell(self, candidate: Candidate, loss: float | None, seconds: float) -> None:
         """The outcome: loss over all folds (or an estimate where it was stopped early), None for a failure."""

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,11 +33,15 @@ class RunDir:
         self.leader_file = path / "leader.tw"
         self._lock: IO[str] | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RunDir, (self.path,)  # a copy holds no lock and owns no folder
+
     @classmethod
     def create(cls, path: str | Path | None) -> RunDir:
         """A new run in ``path``, which must be absent or empty; in a temporary folder if None."""
         if path is None:
             run = cls(Path(tempfile.mkdtemp(prefix="tabwright-")))
+            weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
         else:
             run = cls(Path(path))
             if run.config_file.exists():
@@ -127,7 +132,3 @@ class RunDir:
 
     def size_mib(self) -> float:
         return sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()) / 2**20
-
-    def remove(self) -> None:
-        self.release()
-        shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,104 @@
+"""Faults are real here: a segfault, endless allocation, endless sleep, exceptions, a worker killed from outside."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from tabwright import AutoMLRegressor
+
+HERE = str(Path(__file__).parent)
+
+
+@pytest.fixture(autouse=True)
+def _faulty_is_importable(monkeypatch):
+    monkeypatch.syspath_prepend(HERE)
+    yield
+    sys.modules.pop("faulty", None)
+
+
+def data(rows=300):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(rows, 4)), columns=list("abcd"))
+    return X, X["a"] * 2 + X["b"] + rng.normal(size=rows) * 0.1
+
+
+def fit(faults, seconds=8.0, **options):
+    X, y = data()
+    aml = AutoMLRegressor(max_runtime_secs=seconds, n_jobs=2, include_families=[*faults, "linear"], progress=False, **options)
+    started = time.monotonic()
+    aml.fit(X, y)
+    return aml, time.monotonic() - started
+
+
+@pytest.mark.parametrize(("fault", "status", "reason"), [
+    ("SEGFAULT", "crashed", "ended with code -11"),
+    ("RAISE", "failed", "ZeroDivisionError: one over nothing"),
+    ("UNFIT", "failed", "this data can't be fitted"),
+    ("NAN", "failed", "not finite"),
+])  # fmt: skip
+def test_a_failing_family_is_an_entry_in_the_ledger(fault, status, reason):
+    aml, _ = fit([f"faulty:{fault}"], max_models=4)
+    ledger = aml.failures()
+    assert set(ledger.status) == {status}
+    assert reason in ledger.reason.iloc[0]
+    assert aml.leader.members[0].family == "linear"
+
+
+def test_a_family_that_sleeps_for_ever_is_killed_at_its_limit():
+    aml, seconds = fit(["faulty:SLEEP"], max_runtime_secs_per_model=6.0, max_models=3, seconds=14)
+    assert set(aml.failures().status) == {"timeout"}
+    assert aml.leader.members and seconds < 15.0
+
+
+def test_a_family_that_allocates_without_end_is_killed_at_the_memory_limit():
+    aml, _ = fit(["faulty:ALLOCATE"], max_memory_mib=2400, max_models=3, seconds=25)
+    ledger = aml.failures()
+    assert set(ledger.status) == {"memory"}
+    assert "MiB" in ledger.reason.iloc[0]
+    assert aml.leader.members
+
+
+def test_a_worker_killed_from_outside_costs_only_its_fold():
+    killed = []
+
+    def kill_one():
+        deadline = time.monotonic() + 15
+        while not killed and time.monotonic() < deadline:
+            for child in psutil.Process(os.getpid()).children():
+                with __import__("contextlib").suppress(psutil.Error):
+                    if "tabwright.engine.worker" in child.cmdline() and time.time() - child.create_time() > 4:
+                        os.kill(child.pid, signal.SIGKILL)
+                        killed.append(child.pid)
+                        break
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=kill_one)
+    thread.start()
+    aml, _ = fit(["faulty:SLOW"], seconds=10)
+    thread.join()
+    assert killed
+    assert set(aml.failures().status) <= {"crashed"}
+    assert np.isfinite(aml.predict(data()[0])).all()
+
+
+def test_when_everything_fails_it_is_said_and_the_trivial_model_predicts():
+    X, y = data()
+    aml = AutoMLRegressor(max_runtime_secs=6, include_families=["faulty:RAISE"], progress=False)
+    with pytest.warns(UserWarning, match="No candidate beats a constant"):
+        aml.fit(X, y)
+    np.testing.assert_allclose(aml.predict(X), y.mean())
+
+
+def test_no_process_is_left_behind():
+    fit([], seconds=3)
+    time.sleep(0.2)
+    left = [c for c in psutil.Process(os.getpid()).children() if "tabwright.engine.worker" in " ".join(c.cmdline())]
+    assert left == []
