@@ -16,6 +16,7 @@ from tabwright.models.base import Family, FitContext, Link, Sample, View
 from tabwright.models.fitting import (
     Rebuilt,
     Stopper,
+    class_rate,
     forest_of,
     max_rounds,
     patience,
@@ -151,7 +152,10 @@ def _settings(params: Params, context: FitContext) -> Params:
         "grow_policy": "SymmetricTree", "random_seed": context.seed, "thread_count": context.n_threads,
         "allow_writing_files": False, "logging_level": "Silent", "allow_const_label": True,
     }
+    settings["learning_rate"] = class_rate(float(settings["learning_rate"]), context.n_outputs)
     if context.task is Task.MULTICLASS:
+        if context.n_classes > 8:  # a leaf's Newton step costs the square of the classes
+            settings["depth"] = min(int(settings["depth"]), 6)
         settings["rsm"] = 1.0  # measured: choosing features anew for each tree costs more than it saves
     if any(context.columns.monotone):
         settings["monotone_constraints"] = list(context.columns.monotone)

@@ -13,6 +13,7 @@ from tabwright.models.base import Family, FitContext, Link, Sample, View
 from tabwright.models.fitting import (
     Rebuilt,
     Stopper,
+    class_rate,
     forest_of,
     max_rounds,
     patience,
@@ -47,6 +48,7 @@ OBJECTIVES = {
     Task.BINARY: ("binary", "binary_logloss"),
     Task.MULTICLASS: ("multiclass", "multi_logloss"),
 }
+MAX_ROW_WISE = 300
 MISSING_ZERO, MISSING_NAN = 1, 2  # LightGBM's decision_type: bit 0 categorical, bit 1 default left, bits 2-3 missing
 
 
@@ -143,9 +145,12 @@ def _settings(params: Params, context: FitContext, n_rows: int) -> Params:
     objective, metric = OBJECTIVES[context.task]
     settings = with_defaults(SPACE, params) | {
         "objective": objective, "metric": metric, "num_threads": context.n_threads, "seed": context.seed,
-        "deterministic": True, "force_col_wise": True, "verbose": -1, "bagging_freq": 1,
+        "deterministic": True, "verbose": -1, "bagging_freq": 1,
         "min_data_per_group": int(np.clip(n_rows // 100, 5, 100)), "feature_pre_filter": False,
     }
+    settings["learning_rate"] = class_rate(float(settings["learning_rate"]), context.n_outputs)
+    # fixed, so that a seed means one model; rows are faster up to a few hundred columns
+    settings["force_row_wise" if context.columns.n_features <= MAX_ROW_WISE else "force_col_wise"] = True
     settings["min_data_in_leaf"] = min(int(settings["min_data_in_leaf"]), max(1, n_rows // 10))
     if context.task is Task.REGRESSION:
         settings["min_sum_hessian_in_leaf"] = 0.0  # the Hessian is the row's weight: min_data_in_leaf says it
@@ -168,6 +173,7 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
         categorical_feature=list(context.columns.categorical), free_raw_data=False,
     )
     held_out = None if valid is None else data.create_valid(valid.X, valid.y, weight=valid.weight)
+    data.construct()  # before the clock of the rounds starts
     stopper = Stopper(context, patience(settings["learning_rate"]))
 
     def after_round(env: Any) -> None:

@@ -23,11 +23,12 @@ SPACE: Space = {
     "depth": Integer(1, 4, 2),
     "activation": Choice(("relu", "silu"), "silu"),
     "learning_rate": Real(3e-4, 1e-2, 2e-3, log=True),
-    "weight_decay": Real(1e-5, 0.3, 2e-2, log=True),
-    "dropout": Real(0.0, 0.4, 0.1),
+    "weight_decay": Real(1e-4, 1.0, 0.2, log=True),
+    "dropout": Real(0.0, 0.4, 0.2),
     "epochs": Integer(15, 120, 40, log=True),
 }
-PATIENCE = 12
+PATIENCE = 8  # epochs without a gain after which the learning rate falls, and then training ends
+COOLING, COOLING_EPOCHS = 0.6, 10  # the share of the schedule at which the fall starts, and what it may still take
 SCORE_ROWS = 4096
 Layers = list[tuple[Floats, Floats]]
 
@@ -180,6 +181,9 @@ class _Trainer:
                  for i in range(0, len(valid.y), SCORE_ROWS)]
         return log_loss(np.concatenate(parts), valid.y, valid.weight, self.task)
 
+    def restore(self, layers: Layers) -> None:
+        self.layers = [(w.copy(), b.copy()) for w, b in layers]
+
     def snapshot(self) -> Layers:
         return [(w.copy(), b.copy()) for w, b in self.layers]
 
@@ -203,8 +207,11 @@ def _train(trainer: _Trainer, valid: Sample | None, epochs: int, context: FitCon
             best, best_loss, best_epoch, stale = trainer.snapshot(), loss, epoch, 0
         fitting = int(0.95 * context.seconds_left() / longest) if math.isfinite(context.deadline) else epochs
         planned = min(planned, epoch + max(fitting, 0))
-        if not whole or planned <= epoch or stale >= PATIENCE:
+        if not whole or planned <= epoch or (stale >= PATIENCE and done > COOLING):
             break
+        if stale >= PATIENCE:  # overfitting at a high rate: fall from the best point instead
+            trainer.restore(best)
+            done, stale, planned = COOLING, 0, min(planned, epoch + COOLING_EPOCHS)
     return best, best_epoch
 
 

@@ -14,6 +14,7 @@ from tabwright.models.base import Family, FitContext, Link, Sample, View
 from tabwright.models.fitting import (
     Rebuilt,
     Stopper,
+    class_rate,
     forest_of,
     max_rounds,
     patience,
@@ -118,6 +119,7 @@ def _settings(params: Params, context: FitContext, y: Any, weight: Floats | None
         "objective": objective, "eval_metric": metric, "tree_method": "hist", "nthread": context.n_threads,
         "seed": context.seed, "verbosity": 0,
     }
+    settings["learning_rate"] = class_rate(float(settings["learning_rate"]), context.n_outputs)
     if context.task is Task.REGRESSION:
         settings["base_score"] = 0.0  # targets are standardised
     elif context.task is Task.BINARY:
@@ -141,8 +143,11 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
     )
     evals = []
     if valid is not None:
-        evals = [(xgboost.QuantileDMatrix(valid.X, valid.y, weight=valid.weight, missing=np.nan, ref=data, max_bin=settings["max_bin"],
-                                          nthread=context.n_threads), "valid")]
+        held_out = xgboost.QuantileDMatrix(
+            valid.X, valid.y, weight=valid.weight, missing=np.nan, ref=data, max_bin=settings["max_bin"],
+            nthread=context.n_threads,
+        )
+        evals = [(held_out, "valid")]
     stopper = Stopper(context, patience(settings["learning_rate"]))
     metric = settings["eval_metric"]
 
