@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
+
 from tabwright.errors import OptionError
 from tabwright.models.bagged_trees import FittedBaggedTrees
 from tabwright.models.base import Family
@@ -35,15 +38,28 @@ FITTED_CLASSES: tuple[type, ...] = (
 
 
 def family(name: str) -> Family:
-    """The family called ``name``.
+    """The family called ``name``, or the one that ``"package.module:NAME"`` points at.
 
     Raises
     ------
     OptionError
         If there is none of that name.
     """
+    if ":" in name:
+        return _imported(name)
     for known in FAMILIES:
         if known.name == name:
             return known
     names = ", ".join(f.name for f in FAMILIES)
     raise OptionError("family", f"names no model family: {name!r}", f"use one of {names}")
+
+
+def _imported(reference: str) -> Family:
+    module, _, attribute = reference.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise OptionError("family", f"{reference!r} can't be imported: {error}", "name an importable module:NAME") from error
+    if not isinstance(found, Family):
+        raise OptionError("family", f"{reference!r} is no tabwright.models.base.Family", "name one that is")
+    return replace(found, name=reference)
