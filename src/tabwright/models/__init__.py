@@ -59,7 +59,8 @@ def _imported(reference: str) -> Family:
     try:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise OptionError("family", f"{reference!r} can't be imported: {error}", "name an importable module:NAME") from error
+        problem = f"{reference!r} can't be imported: {error}"
+        raise OptionError("family", problem, "name an importable module:NAME") from error
     if not isinstance(found, Family):
         raise OptionError("family", f"{reference!r} is no tabwright.models.base.Family", "name one that is")
     return replace(found, name=reference)
