@@ -241,6 +241,8 @@ def _excel(data: bytes, options: ReadOptions) -> pd.DataFrame:
 def _from_object(source: Any) -> pd.DataFrame:
     import pandas as pd
 
+    if hasattr(source, "tocsr"):
+        raise DataError(f"the {type(source).__name__} is sparse, and sparse input is not supported", "pass X.toarray()")
     if isinstance(source, pd.DataFrame):
         return source.copy(deep=False)
     if isinstance(source, pd.Series):
@@ -259,8 +261,6 @@ def _from_object(source: Any) -> pd.DataFrame:
         import pyarrow as pa
 
         return frame_from_arrow(pa.table(source))
-    if hasattr(source, "tocsr"):
-        raise DataError(f"the {type(source).__name__} is sparse, and sparse input is not supported", "pass X.toarray()")
     import narwhals as nw
 
     try:

@@ -182,6 +182,8 @@ class Search:
             entry.status, entry.reason = "pruned", f"behind by {gap:.0%} of the best gain after {len(entry.scores)} folds"
             self.journal.add_pruned(entry.candidate.model_id, entry.reason)
             self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
+            if entry.candidate.origin == "default":
+                self.strategy.give_up(entry.candidate.family)
 
     def _tell(self, entry: Entry, value: float) -> None:
         loss = -value if self.problem.metric.greater_is_better else value

@@ -38,6 +38,7 @@ class Strategy:
         self._losses: dict[str, list[float]] = {}
         self._seconds: dict[str, list[float]] = {}
         self._failures: dict[str, int] = {}
+        self._hopeless: set[str] = set()
         self._asked = 0
         for candidate in self._queue:
             self._counts[candidate.family] = self._counts.get(candidate.family, 0) + 1
@@ -60,10 +61,11 @@ class Strategy:
             return None
         banned = set(self.set_aside)
         for candidate in self._queue:
-            if candidate.family not in banned and affordable(candidate.family):
+            if candidate.family not in banned | self._hopeless and affordable(candidate.family):
                 self._queue.remove(candidate)
                 self._asked += 1
                 return candidate
+        banned |= self._hopeless
         names = [f for f in self._families if f not in banned and self._families[f].space and affordable(f)]
         if not names:
             return None
@@ -71,11 +73,14 @@ class Strategy:
         return self._propose(self._pick(names))
 
     def _pick(self, names: list[str]) -> str:
-        """A family drawn by the rank of its best loss and the cost of its candidates."""
+        """A family drawn by the rank of its best loss; of two alike, the cheaper one more often."""
         best = {f: min(self._losses.get(f) or [math.inf]) for f in names}
         ranked = sorted(names, key=lambda f: best[f])
         cost = {f: float(np.mean(self._seconds.get(f) or [1.0])) for f in names}
-        weights = np.array([math.exp(-0.7 * ranked.index(f)) / math.sqrt(max(cost[f], 0.05)) for f in names])
+        typical = float(np.median(list(cost.values())))
+        weights = np.array([
+            math.exp(-0.7 * ranked.index(f)) * (typical / max(cost[f], 0.2 * typical)) ** 0.5 for f in names
+        ])  # fmt: skip
         return names[int(self._rng.choice(len(names), p=weights / weights.sum()))]
 
     def _propose(self, name: str) -> Candidate:
@@ -84,6 +89,10 @@ class Strategy:
         trial = self._study(name).ask(_distributions(self._families[name]))
         self._trials[made] = trial
         return Candidate(made, name, dict(trial.params), self._seed, "search")
+
+    def give_up(self, family: str) -> None:
+        """Propose no more of a family: it is far behind."""
+        self._hopeless.add(family)
 
     def tell(self, candidate: Candidate, loss: float | None, seconds: float) -> None:
         """The outcome: loss over all folds (or an estimate where it was stopped early), None for a failure."""
