@@ -1,0 +1,157 @@
+"""The real command line in real processes."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabwright.cli.main import COMMANDS
+from tabwright.store.run_dir import RunDir
+
+
+def tabwright(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "tabwright.cli.main", *map(str, arguments)], capture_output=True, text=True,
+                          check=False, **options)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"größe": rng.normal(size=400), "farbe": rng.choice(["rot", "blau"], 400), "n": rng.integers(0, 9, 400)})
+    frame["preis"] = 3 * frame["größe"] + 2 * (frame["farbe"] == "rot") + rng.normal(size=400) * 0.2
+    path = tmp_path_factory.mktemp("data") / "teile.csv"
+    frame.to_csv(path, index=False, sep=";", decimal=",")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(csv):
+    path = csv.parent / "run"
+    done = tabwright("fit", csv, "--target", "preis", "--out", path, "--max-models", 2, "--max-runtime-secs", 60,
+                     "--include-families", "linear,lightgbm", "--export", csv.parent / "model.onnx")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "rank" in done.stdout and "linear_1" in done.stdout and "parity" in done.stdout
+    return path
+
+
+def test_commands_on_a_run(run, csv):
+    model, out = csv.parent / "model.onnx", csv.parent / "predictions.csv"
+    for arguments, expected in (
+        (("leaderboard", run, "--all"), "lightgbm_1"),
+        (("leaderboard", run, "--csv"), "score_ci_low"),
+        (("failures", run), "nothing failed"),
+        (("audit", run), "leader:"),
+        (("export", run, "--out", csv.parent / "again.onnx"), "parity"),
+        (("evaluate", model, csv), "rmse"),
+        (("profile", model, csv), "rows/s"),
+        (("predict", model, csv, "--out", out), "400 predictions"),
+    ):
+        done = tabwright(*arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert expected in done.stdout
+    assert len(pd.read_csv(out)) == 400
+    assert json.loads(tabwright("audit", run, "--json").stdout)["candidates"][0]["family"]
+
+
+def test_resume_goes_on_after_a_finished_run(run):
+    before = len(json.loads(tabwright("audit", run, "--json").stdout)["folds"])
+    done = tabwright("resume", run, "--extra-secs", 4)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(tabwright("audit", run, "--json").stdout)["folds"]) >= before
+
+
+CARELESS = [
+    ("", "has no content|is empty"),
+    ("a,b\n", "no rows"),
+    ("a,b\n1,2\n", "at least 10 rows"),
+    ("a,b\n" + "1,2\n" * 50, "column"),
+]
+
+
+@pytest.mark.parametrize(("text", "answer"), CARELESS, ids=["empty", "header only", "one row", "constant"])
+def test_careless_files_get_one_sentence_and_exit_code_2(text, answer, tmp_path):
+    import re
+
+    path = tmp_path / "d.csv"
+    path.write_text(text)
+    done = tabwright("fit", path, "--target", "b", "--task", "regression", "--out", tmp_path / "run")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("tabwright: ") and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+    assert re.search(answer, done.stderr), done.stderr
+
+
+def test_careless_arguments(csv, run, tmp_path):
+    for arguments, answer in (
+        (("fit", "no.csv", "--target", "x", "--out", tmp_path / "r"), "no.csv"),
+        (("fit", csv, "--target", "price", "--out", tmp_path / "r"), "no column 'price'"),
+        (("fit", csv, "--target", "preis", "--out", run), "already holds a run"),
+        (("fit", csv, "--target", "preis", "--out", tmp_path / "r", "--max-runtime-secs", 0), "max_runtime_secs"),
+        (("fit", csv, "--target", "preis", "--out", tmp_path / "r", "--nfolds", "some"), "nfolds is 'some'"),
+        (("resume", tmp_path), "no run in"),
+        (("export", run, "--out", tmp_path / "no" / "m.onnx"), "folder that exists"),
+        (("evaluate", csv, csv), "teile.csv"),
+        (("predict", csv.parent / "model.onnx", csv, "--out", tmp_path / "x.txt"), "--out"),
+    ):
+        done = tabwright(*arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert answer in done.stderr and "Fix:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_every_command_has_help():
+    assert tabwright("--help").returncode == 0
+    for command in COMMANDS:
+        assert command.help in tabwright(command.name, "--help").stdout
+
+
+def start(csv, path, seconds):
+    return subprocess.Popen([sys.executable, "-m", "tabwright.cli.main", "fit", str(csv), "--target", "preis", "--out", str(path),
+                             "--max-runtime-secs", str(seconds), "--quiet"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True)  # fmt: skip
+
+
+def wait_for_folds(path, n, seconds=40):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if (path / "journal.sqlite").exists():
+            journal = RunDir(path).journal()
+            done = sum(f.status == "ok" for f in journal.folds())
+            journal.close()
+            if done >= n:
+                return
+        time.sleep(0.05)
+    raise AssertionError("no fold was finished")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_with_a_valid_leader(how, csv, tmp_path):
+    process = start(csv, tmp_path / "run", 120)
+    wait_for_folds(tmp_path / "run", 6)
+    process.send_signal(how)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "tabwright resume" in err and "rank" in out
+
+
+def test_kill_minus_nine_loses_no_finished_fold(csv, tmp_path):
+    import os
+
+    path = tmp_path / "run"
+    process = start(csv, path, 120)
+    wait_for_folds(path, 4)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    journal = RunDir(path).journal()
+    before = [(f.model_id, f.fold, f.score) for f in journal.folds() if f.status == "ok"]
+    journal.close()
+    done = tabwright("resume", path, "--extra-secs", 6)
+    assert done.returncode == 0, done.stderr
+    journal = RunDir(path).journal()
+    after = [(f.model_id, f.fold, f.score) for f in journal.folds() if f.status == "ok"]
+    journal.close()
+    assert after[: len(before)] == before and len(after) > len(before)
+    assert len({(m, f) for m, f, _ in after}) == len(after)  # no finished fold was fitted again

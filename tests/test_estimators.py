@@ -1,0 +1,182 @@
+"""The estimators end to end: real search, real workers, real export."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tabwright import AutoMLClassifier, AutoMLRegressor, UserError, load_model
+from tabwright.leaderboard import COLUMNS
+from tabwright.testing.tables import mixed_frame
+
+QUICK = {"max_runtime_secs": 60, "max_models": 3, "include_families": ["lightgbm", "linear", "extra_trees"], "nfolds": 2,
+         "progress": False}  # fmt: skip
+NOT_MET = {
+    "check_sample_weight_equivalence_on_dense_data": "folds of repeated rows differ from folds of weighted rows",
+    "check_complex_data": "refused, with the message that every column of a wrong kind gets",
+    "check_estimators_empty_data_messages": "refused: 'has no columns' says it better than a shape",
+    "check_fit2d_1sample": "refused: at least 10 rows with a target are needed, and that is what is said",
+}
+
+
+@parametrize_with_checks(
+    [cls(max_runtime_secs=60, max_models=1, include_families=["linear"], nfolds=1, n_jobs=1, progress=False)
+     for cls in (AutoMLRegressor, AutoMLClassifier)],
+    expected_failed_checks=lambda _estimator: NOT_MET,
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_conventions(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def frame():
+    frame = mixed_frame(600, seed=3)
+    signal = np.nan_to_num(frame["amount"].to_numpy(float)) + 4 * (frame["colour"] == "red") + frame["count"] / 10
+    frame["price"] = signal + np.random.default_rng(0).normal(size=600)
+    frame["grade"] = np.where(signal > np.median(signal), "high", "low")
+    frame["level"] = pd.qcut(signal, 3, labels=False) + 1
+    return frame
+
+
+@pytest.fixture(scope="module")
+def regressor(frame):
+    return AutoMLRegressor(**QUICK).fit(frame.drop(columns=["grade", "level"]), target="price")
+
+
+@pytest.fixture(scope="module")
+def classifier(frame):
+    return AutoMLClassifier(**QUICK).fit(frame.drop(columns=["price", "level"]), target="grade")
+
+
+def test_leaderboard_tells_what_was_found_and_measured(regressor):
+    board = regressor.leaderboard("all")
+    assert tuple(board.columns) == COLUMNS
+    assert list(board["rank"]) == list(range(1, len(board) + 1))
+    done = board[board.status == "ok"]
+    assert done.score.is_monotonic_increasing
+    assert (board.model_id == "constant").sum() == 1
+    fitted = done[done.stack_level == 1]
+    assert len(fitted) >= 2 and (fitted.latency_p50_us > 0).all() and (fitted.size_mib > 0).all()
+    shown = done[done.score_ci_low.notna()]
+    assert ((shown.score_ci_low <= shown.score) & (shown.score <= shown.score_ci_high)).all()
+    assert board.on_pareto_front.any()
+
+
+def test_export_predicts_as_python_does(regressor, classifier, frame, tmp_path):
+    report = regressor.export(tmp_path / "r.onnx")
+    assert report.parity.share_beyond == 0 and report.profile.latency_p50_us > 0
+    model = load_model(tmp_path / "r.onnx")
+    np.testing.assert_allclose(model.predict(frame), regressor.predict(frame), rtol=1e-6)
+    classifier.export(tmp_path / "c.onnx")
+    model = load_model(tmp_path / "c.onnx")
+    np.testing.assert_allclose(model.predict_proba(frame), classifier.predict_proba(frame), atol=1e-6)
+    assert list(model.predict(frame)) == list(classifier.predict(frame))
+    assert list(model.classes_) == ["high", "low"]
+    assert model.metrics["validation"]["roc_auc"] > 0.8
+
+
+def test_it_learns_and_tells_its_performance(regressor, classifier, frame):
+    assert regressor.model_performance(frame, "price")["r2"] > 0.7
+    assert classifier.model_performance(frame, frame["grade"])["roc_auc"] > 0.9
+
+
+@pytest.mark.parametrize(("values", "dtype"), [
+    ([1, 2, 3], np.int64), ([True, False], np.bool_), (["a", "b", "c"], object), ([0.5, 1.5], np.float64),
+])  # fmt: skip
+def test_classes_come_back_in_their_own_type(values, dtype, tmp_path):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=90), "z": rng.normal(size=90)})
+    y = pd.Series([values[k % len(values)] for k in range(90)], name="y")
+    X["x"] += pd.factorize(y)[0] * 3
+    aml = AutoMLClassifier(max_runtime_secs=60, max_models=1, include_families=["linear"], nfolds=2, progress=False).fit(X, y)
+    aml.export(tmp_path / "m.onnx")
+    for model in (aml, load_model(tmp_path / "m.onnx")):
+        assert model.predict(X).dtype == dtype
+        assert set(model.predict(X).tolist()) <= set(values)
+    assert list(aml.classes_) == sorted(values)
+
+
+def test_every_kind_of_frame_predicts_alike(regressor, frame):
+    X = frame.drop(columns=["grade", "level", "price"])
+    expected = regressor.predict(X)
+    for other in (pl.from_pandas(X), pa.Table.from_pandas(X), X[X.columns[::-1]], X.assign(extra=1), dict(X.items())):
+        np.testing.assert_array_equal(regressor.predict(other), expected)
+
+
+def test_missing_columns_are_named(regressor, frame):
+    with pytest.raises(UserError, match=r"'amount'.*'shop'"):
+        regressor.predict(frame.drop(columns=["amount", "shop"]))
+
+
+def test_text_in_a_numeric_column_is_told_with_column_and_row(regressor, frame):
+    bad = frame.copy()
+    bad["amount"] = bad["amount"].astype(object)
+    bad.loc[7, "amount"] = "much"
+    with pytest.raises(UserError, match=r"'amount'.*'much'.*row 7"):
+        regressor.predict(bad)
+
+
+def test_unseen_categories_and_missing_values_are_fine(regressor, frame):
+    odd = frame.head(20).copy()
+    odd["colour"], odd["shop"], odd["review"] = "infrared", None, "漢字"
+    odd["amount"] = np.nan
+    assert np.isfinite(regressor.predict(odd)).all()
+
+
+def test_missing_targets_are_dropped_and_told(frame):
+    y = frame["price"].where(frame.index % 10 != 0)
+    with pytest.warns(UserWarning, match="60"):
+        aml = AutoMLRegressor(max_runtime_secs=60, max_models=1, include_families=["linear"], progress=False).fit(frame[["amount"]], y)
+    assert np.isfinite(aml.predict(frame[["amount"]])).all()
+
+
+def test_a_seed_and_max_models_give_the_same_predictions_again(frame):
+    X = frame[["amount", "colour", "count"]]
+    first, second = (AutoMLRegressor(**QUICK, seed=5).fit(X, frame["price"]).predict(X) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_conventions(regressor, frame):
+    assert clone(regressor).get_params() == regressor.get_params()
+    copy = pickle.loads(pickle.dumps(regressor))
+    np.testing.assert_array_equal(copy.predict(frame), regressor.predict(frame))
+    with pytest.raises(NotFittedError):
+        AutoMLRegressor().predict(frame)
+
+
+def test_folds_keep_groups_together_and_respect_time(frame):
+    rng = np.random.default_rng(0)
+    X = frame[["amount", "count"]].assign(who=rng.integers(0, 40, 600), day=np.arange(600))
+    one = {"max_runtime_secs": 60, "max_models": 1, "include_families": ["linear"], "nfolds": 3, "progress": False}
+    grouped = AutoMLRegressor(**one).fit(X.assign(y=frame["price"]), target="y", group_column="who")
+    for train, valid in zip(grouped._finished.problem.train, grouped._finished.problem.valid, strict=True):
+        assert not set(X["who"][train]) & set(X["who"][valid])
+    timed = AutoMLRegressor(**one).fit(X.assign(y=frame["price"]), target="y", time_column="day")
+    for train, valid in zip(timed._finished.problem.train, timed._finished.problem.valid, strict=True):
+        assert train.max() < valid.min()
+
+
+CARELESS = [
+    ({"max_runtime_secs": 0}, "max_runtime_secs is 0. Fix: give a number above 0"),
+    ({"max_runtime_secs": None}, "would never end"),
+    ({"sort_metric": "auc"}, "does not score regression"),
+    ({"include_families": ["lightbgm"]}, "names no model family: 'lightbgm'"),
+    ({"nfolds": 0}, "nfolds is 0"),
+    ({"n_jobs": 0}, "n_jobs is 0"),
+    ({"seed": -1}, "seed is -1"),
+    ({"constraints": {"latency_us": 1}}, "does not support yet"),
+]
+
+
+@pytest.mark.parametrize(("options", "answer"), CARELESS)
+def test_careless_options_get_one_sentence(options, answer, frame):
+    with pytest.raises(UserError, match=answer.replace("(", r"\(")) as caught:
+        AutoMLRegressor(progress=False, **options).fit(frame[["amount", "count"]], frame["price"])
+    assert "Fix:" in str(caught.value)
