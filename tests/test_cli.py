@@ -22,7 +22,9 @@ def tabwright(*arguments, **options):
 @pytest.fixture(scope="module")
 def csv(tmp_path_factory):
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"größe": rng.normal(size=400), "farbe": rng.choice(["rot", "blau"], 400), "n": rng.integers(0, 9, 400)})
+    frame = pd.DataFrame(
+        {"größe": rng.normal(size=400), "farbe": rng.choice(["rot", "blau"], 400), "n": rng.integers(0, 9, 400)}
+    )
     frame["preis"] = 3 * frame["größe"] + 2 * (frame["farbe"] == "rot") + rng.normal(size=400) * 0.2
     path = tmp_path_factory.mktemp("data") / "teile.csv"
     frame.to_csv(path, index=False, sep=";", decimal=",")

@@ -95,7 +95,9 @@ def test_classes_come_back_in_their_own_type(values, dtype, tmp_path):
     X = pd.DataFrame({"x": rng.normal(size=90), "z": rng.normal(size=90)})
     y = pd.Series([values[k % len(values)] for k in range(90)], name="y")
     X["x"] += pd.factorize(y)[0] * 3
-    aml = AutoMLClassifier(max_runtime_secs=60, max_models=1, include_families=["linear"], nfolds=2, progress=False).fit(X, y)
+    aml = AutoMLClassifier(
+        max_runtime_secs=60, max_models=1, include_families=["linear"], nfolds=2, progress=False
+    ).fit(X, y)
     aml.export(tmp_path / "m.onnx")
     for model in (aml, load_model(tmp_path / "m.onnx")):
         assert model.predict(X).dtype == dtype
@@ -133,7 +135,9 @@ def test_unseen_categories_and_missing_values_are_fine(regressor, frame):
 def test_missing_targets_are_dropped_and_told(frame):
     y = frame["price"].where(frame.index % 10 != 0)
     with pytest.warns(UserWarning, match="60"):
-        aml = AutoMLRegressor(max_runtime_secs=60, max_models=1, include_families=["linear"], progress=False).fit(frame[["amount"]], y)
+        aml = AutoMLRegressor(max_runtime_secs=60, max_models=1, include_families=["linear"], progress=False).fit(
+            frame[["amount"]], y
+        )
     assert np.isfinite(aml.predict(frame[["amount"]])).all()
 
 

@@ -72,8 +72,11 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         }  # fmt: skip
         for name, used in unsupported.items():
             if used:
-                raise OptionError(name, f"is {getattr(self, name)!r}, which this version does not support yet",
-                                  "leave it at its default")
+                raise OptionError(
+                    name,
+                    f"is {getattr(self, name)!r}, which this version does not support yet",
+                    "leave it at its default",
+                )
         return Config(
             self.max_runtime_secs, self.max_models, self.max_runtime_secs_per_model, self.max_memory_mib,
             self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
@@ -133,8 +136,9 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             return Task.REGRESSION
         distinct = y.nunique()
         if pd.api.types.is_float_dtype(y.dtype) and distinct > max(20, 0.5 * len(y)) and (y.dropna() % 1 != 0).any():
-            raise DataError(f"Unknown label type: {y.name!r} is continuous, with {distinct} different values",
-                            "use AutoMLRegressor")
+            raise DataError(
+                f"Unknown label type: {y.name!r} is continuous, with {distinct} different values", "use AutoMLRegressor"
+            )
         return Task.MULTICLASS if distinct > 2 else Task.BINARY
 
     def _take(self, finished: Finished) -> None:
@@ -197,7 +201,9 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         if extra_columns not in (None, "all"):
             raise OptionError("extra_columns", f"is {extra_columns!r}", "give None or 'all'")
         finished = self._fitted()
-        wanted = [finished.ensemble.name if len(finished.ensemble.members) != 1 else finished.ensemble.members[0].model_id]
+        wanted = [
+            finished.ensemble.name if len(finished.ensemble.members) != 1 else finished.ensemble.members[0].model_id
+        ]
         if extra_columns == "all":
             wanted += [e.candidate.model_id for e in finished.state.finished()]
         for model_id in wanted:
@@ -375,7 +381,11 @@ def _read(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Series]:
             listed = ", ".join(map(repr, list(frame.columns)[:20]))
             raise DataError(f"There is no column {target!r} in the table, which has {listed}", "name one of them")
         return frame.drop(columns=[target]), frame[target]
-    series = y if isinstance(y, pd.Series) else pd.Series(_one_column(y), name=getattr(y, "name", None) or target or "target")
+    series = (
+        y
+        if isinstance(y, pd.Series)
+        else pd.Series(_one_column(y), name=getattr(y, "name", None) or target or "target")
+    )
     if len(series) != len(frame):
         raise DataError(f"X has {len(frame)} rows and y has {len(series)}", "give one target value per row")
     return frame, series.reset_index(drop=True)
@@ -383,7 +393,9 @@ def _read(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Series]:
 
 def _has_names(X: Any) -> bool:
     """Whether columns are told by name; arrays and lists of rows tell them by position."""
-    return not isinstance(X, (np.ndarray, list, tuple)) or (isinstance(X, list) and bool(X) and isinstance(X[0], Mapping))
+    return not isinstance(X, (np.ndarray, list, tuple)) or (
+        isinstance(X, list) and bool(X) and isinstance(X[0], Mapping)
+    )
 
 
 def _one_column(y: Any) -> Any:
@@ -411,10 +423,15 @@ def _row_columns(
     if sample_weight is not None:
         weight = np.asarray(sample_weight, np.float64)
         if weight.shape != (len(frame),):
-            raise OptionError("sample_weight", f"has the shape {weight.shape}", f"give one weight for each of {len(frame)} rows")
+            raise OptionError(
+                "sample_weight", f"has the shape {weight.shape}", f"give one weight for each of {len(frame)} rows"
+            )
     if weight is not None and (not np.isfinite(weight).all() or (weight < 0).any() or not weight.any()):
-        raise OptionError("weights_column" if weights else "sample_weight", "has missing, negative or only zero weights",
-                          "give numbers that are 0 or more")
+        raise OptionError(
+            "weights_column" if weights else "sample_weight",
+            "has missing, negative or only zero weights",
+            "give numbers that are 0 or more",
+        )
     rows = RowColumns(weight, *(None if c is None else frame[c].to_numpy() for c in (group, time)))
     return frame.drop(columns=[c for c in (weights, group) if c is not None]), rows
 

@@ -169,8 +169,17 @@ def _problem(table: Table, target: Target, config: Config, rows: RowColumns, bud
         counts = np.bincount(target.y)
         balance = len(target.y) / (len(counts) * counts[target.y])
         weight = balance if weight is None else weight * balance
-    return Problem(target.task, find_metric(config.sort_metric, target.task), target.n_classes, target.standard,
-                   target.mean, target.scale, weight, folds.valid, folds.train)
+    return Problem(
+        target.task,
+        find_metric(config.sort_metric, target.task),
+        target.n_classes,
+        target.standard,
+        target.mean,
+        target.scale,
+        weight,
+        folds.valid,
+        folds.train,
+    )
 
 
 def _store(run: RunDir, table: Table, problem: Problem, target: Target, config: Config) -> None:
@@ -238,8 +247,19 @@ def _finish(
     chosen = np.sort(np.random.default_rng(config.seed).permutation(table.n_rows)[:SAMPLE_ROWS])
     if not state.leader.weights or not problem.metric.better(state.leader.score, _trivial_score(problem)):
         notes = [*notes, "No candidate beats a constant prediction: the target may not depend on these columns"]
-    return Finished(run, config, table.schema, problem, state, ensemble, table.take(chosen), _metrics(problem, state),
-                    notes, interrupted, seconds)
+    return Finished(
+        run,
+        config,
+        table.schema,
+        problem,
+        state,
+        ensemble,
+        table.take(chosen),
+        _metrics(problem, state),
+        notes,
+        interrupted,
+        seconds,
+    )
 
 
 def _trivial_score(problem: Problem) -> float:
@@ -258,7 +278,9 @@ def assemble(run: RunDir, problem: Problem, weights: tuple[tuple[str, float], ..
     for model_id, weight in weights:
         folds = tuple(load_fold_model(run, model_id, k, parts) for k in range(problem.n_folds))
         members.append(Member(model_id, model_id.rsplit("_", 1)[0], weight, folds))
-    return Ensemble(problem.task, tuple(members), problem.n_classes, problem.mean, problem.scale, problem.constant(), name=name)
+    return Ensemble(
+        problem.task, tuple(members), problem.n_classes, problem.mean, problem.scale, problem.constant(), name=name
+    )
 
 
 def _metrics(problem: Problem, state: State) -> dict[str, float]:
@@ -269,4 +291,3 @@ def _metrics(problem: Problem, state: State) -> dict[str, float]:
         prediction = np.tile(np.array(problem.constant()), (len(rows), 1))
     found = evaluate(problem.task, problem.user_y(rows), prediction)
     return {k: v for k, v in found.items() if math.isfinite(v)}
-

@@ -107,7 +107,9 @@ class Codec:
             return {self._decode(k, array, where): self._decode(v, array, where) for k, v in content}
         name, content = content
         if name not in self._classes:
-            raise RunError(f"{where} holds an object of unknown type {name!r}", "open it with the version that wrote it")
+            raise RunError(
+                f"{where} holds an object of unknown type {name!r}", "open it with the version that wrote it"
+            )
         cls = self._classes[name]
         if kind == "enum":
             return cls(content)

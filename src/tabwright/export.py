@@ -158,7 +158,9 @@ def export(package: Package, path: str | Path) -> ExportReport:
     try:
         write_atomic(target, data)
     except OSError as error:
-        raise OptionError("path", f"can't be written ({error.strerror})", "name a folder with room that you may write to") from error
+        raise OptionError(
+            "path", f"can't be written ({error.strerror})", "name a folder with room that you may write to"
+        ) from error
     members = tuple(m.model_id for m in package.ensemble.members)
     return ExportReport(str(target), parity, profile, members, time.monotonic() - started)
 

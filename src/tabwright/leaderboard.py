@@ -22,7 +22,9 @@ BOOTSTRAP_ROUNDS = 200
 BOOTSTRAP_ROWS = 20_000
 
 
-def score_interval(metric: Metric, y: Array, prediction: Floats, weight: Floats | None, seed: int = 0) -> tuple[float, float]:
+def score_interval(
+    metric: Metric, y: Array, prediction: Floats, weight: Floats | None, seed: int = 0
+) -> tuple[float, float]:
     """95 % bootstrap interval of a score over rows.
 
     On more than 20,000 rows a sample of that size is drawn and the interval narrowed by the square root of the
@@ -59,10 +61,19 @@ def table(state: State, profiles: dict[str, dict[str, float]]) -> pd.DataFrame:
         })  # fmt: skip
     for entry in state.entries.values():
         row = _row(entry.candidate.model_id, entry.candidate.family, entry.score, entry.status, 1)
-        out.append(row | {"fit_seconds": entry.seconds, "cpu_seconds": entry.cpu_seconds,
-                          "peak_memory_mib": entry.peak_memory_mib, "_prediction": entry.prediction})
+        out.append(
+            row
+            | {
+                "fit_seconds": entry.seconds,
+                "cpu_seconds": entry.cpu_seconds,
+                "peak_memory_mib": entry.peak_memory_mib,
+                "_prediction": entry.prediction,
+            }
+        )
     constant = np.tile(np.array(problem.constant()), (len(rows), 1))
-    out.append(_row("constant", "constant", score(problem.metric, y, constant, weight), "ok", 0) | {"_prediction": constant})
+    out.append(
+        _row("constant", "constant", score(problem.metric, y, constant, weight), "ok", 0) | {"_prediction": constant}
+    )
     for row in out:
         row |= profiles.get(row["model_id"], {})
     out = _ranked(out, problem)

@@ -122,7 +122,9 @@ class Ensemble:
         if not self.members:
             return self._constant_onnx(inputs)
         outputs = [member.to_onnx(inputs, self.task) for member in self.members]
-        total = graph.weighted_sum(outputs, [m.weight * (self.scale if self.task is Task.REGRESSION else 1.0) for m in self.members])
+        total = graph.weighted_sum(
+            outputs, [m.weight * (self.scale if self.task is Task.REGRESSION else 1.0) for m in self.members]
+        )
         return graph.node("Add", total, graph.const(np.array([[self.mean]]))) if self.mean else total
 
     def _constant_onnx(self, inputs: Inputs) -> str:
@@ -150,9 +152,13 @@ def emit_outputs(graph: Graph, ensemble: Ensemble, canonical: str, classes: Sequ
         code = graph.node("ArgMax", canonical, axis=1, keepdims=0)
     graph.output("probabilities", proba, TensorProto.DOUBLE, ensemble.n_classes)
     whole = all(isinstance(c, (int, bool)) for c in classes)
-    labels: Array = np.array([int(c) for c in classes], np.int64) if whole else np.array([str(c) for c in classes], object)
+    labels: Array = (
+        np.array([int(c) for c in classes], np.int64) if whole else np.array([str(c) for c in classes], object)
+    )
     dtype = TensorProto.INT64 if whole else TensorProto.STRING
     graph.output("label", graph.node("Gather", graph.const(labels), code), dtype, None)
 
 
-CODEC = Codec((*FEATURE_CLASSES, *MODEL_CLASSES, Forest, Link, Task, FittedPart, FittedFeatures, FoldModel, Member, Ensemble))
+CODEC = Codec(
+    (*FEATURE_CLASSES, *MODEL_CLASSES, Forest, Link, Task, FittedPart, FittedFeatures, FoldModel, Member, Ensemble)
+)

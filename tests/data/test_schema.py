@@ -25,7 +25,7 @@ NUMBER = Schema((Column("x", Kind.NUMERIC),))
 WORD = Schema((Column("c", Kind.CATEGORICAL),))
 WHEN = Schema((Column("t", Kind.DATETIME, datetime_format="iso"),))
 # naive on purpose: hypothesis wants such bounds
-FIRST, LAST = datetime(1700, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001
+FIRST, LAST = datetime(1700, 1, 1), datetime(2200, 1, 1)
 FLAG = Schema((Column("b", Kind.BOOLEAN),))
 
 

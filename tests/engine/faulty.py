@@ -36,7 +36,9 @@ def _unfit(train, valid, params, context):
 def _nan(train, valid, params, context):
     fitted = LINEAR.fit(train, valid, params, context)
     fields = {f.name: getattr(fitted, f.name) for f in dataclasses.fields(fitted)}
-    return dataclasses.replace(fitted, **{k: np.full_like(v, np.nan) for k, v in fields.items() if isinstance(v, np.ndarray)})
+    return dataclasses.replace(
+        fitted, **{k: np.full_like(v, np.nan) for k, v in fields.items() if isinstance(v, np.ndarray)}
+    )
 
 
 def _slow(train, valid, params, context):

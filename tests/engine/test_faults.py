@@ -32,7 +32,9 @@ def data(rows=300):
 
 def fit(faults, seconds=8.0, **options):
     X, y = data()
-    aml = AutoMLRegressor(max_runtime_secs=seconds, n_jobs=2, include_families=[*faults, "linear"], progress=False, **options)
+    aml = AutoMLRegressor(
+        max_runtime_secs=seconds, n_jobs=2, include_families=[*faults, "linear"], progress=False, **options
+    )
     started = time.monotonic()
     aml.fit(X, y)
     return aml, time.monotonic() - started

@@ -27,13 +27,21 @@ def test_calendar_is_pythons(moment):
     seconds = np.array([(moment - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)]) / 1e6
     got = {k: int(v[0]) for k, v in dates.calendar(np.floor(seconds)).items()}
     assert got == {
-        "year": moment.year, "month": moment.month - 1, "day": moment.day - 1, "weekday": moment.weekday(),
-        "day_of_year": moment.timetuple().tm_yday - 1, "minute_of_day": moment.hour * 60 + moment.minute,
+        "year": moment.year,
+        "month": moment.month - 1,
+        "day": moment.day - 1,
+        "weekday": moment.weekday(),
+        "day_of_year": moment.timetuple().tm_yday - 1,
+        "minute_of_day": moment.hour * 60 + moment.minute,
     }
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.one_of(st.none(), st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))), min_size=2, max_size=30))
+@given(
+    st.lists(
+        st.one_of(st.none(), st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))), min_size=2, max_size=30
+    )
+)
 def test_dates_in_onnx_are_those_of_python(moments):
     seconds = np.array([np.nan if m is None else (m - dt.datetime(1970, 1, 1)).total_seconds() for m in moments])
     table = table_of({"t": Kind.DATETIME}, t=pd.to_datetime(["2020-02-29", "2021-12-31"] * 15)[: len(moments)])
@@ -64,8 +72,13 @@ def test_large_whole_numbers_stay_distinct_in_float32():
 
 def test_coordinates_are_found_by_name_and_range_in_any_table():
     rng = np.random.default_rng(0)
-    found = table_of(pickup_lat=rng.uniform(40, 41, 50), pickup_lon=rng.uniform(-74, -73, 50),
-                     drop_lat=rng.uniform(40, 41, 50), drop_lon=rng.uniform(-74, -73, 50), fare=rng.random(50))
+    found = table_of(
+        pickup_lat=rng.uniform(40, 41, 50),
+        pickup_lon=rng.uniform(-74, -73, 50),
+        drop_lat=rng.uniform(40, 41, 50),
+        drop_lon=rng.uniform(-74, -73, 50),
+        fare=rng.random(50),
+    )
     assert coordinates.find_pairs(found.schema, found.numbers) == [(0, 1), (2, 3)]
     for columns in ({"lat": rng.uniform(400, 500, 50), "lon": rng.random(50)}, {"latency": rng.random(50), "long": rng.random(50)},
                     {"plate": rng.random(50), "along": rng.random(50)}):  # fmt: skip
@@ -86,7 +99,9 @@ def test_rare_and_unseen_categories_share_a_code():
     table = table_of(c=["a"] * 20 + ["b"] * 20 + ["rare"] + [None] * 9)
     fitted = ordinal.fit(table)
     assert fitted.cardinality == (4,)  # missing, a, b, rare or unseen
-    other = Table(table.schema, np.empty((1, 0)), (type(table.strings[0])(np.array(["new"], object), np.zeros(1, np.int32)),))
+    other = Table(
+        table.schema, np.empty((1, 0)), (type(table.strings[0])(np.array(["new"], object), np.zeros(1, np.int32)),)
+    )
     assert fitted.apply(other)[0, 0] == fitted.apply(table)[40, 0] == 3
     assert "c=rare" not in one_hot.fit(table).names
 
@@ -98,7 +113,9 @@ def test_frequencies_are_shares_of_rows():
 
 def test_target_mean_of_training_rows_is_out_of_fold():
     rng = np.random.default_rng(0)
-    table = table_of({"c": Kind.CATEGORICAL}, c=[f"v{k}" for k in rng.integers(0, 400, 1200)], d=["x", "y", "z", "w"] * 300)
+    table = table_of(
+        {"c": Kind.CATEGORICAL}, c=[f"v{k}" for k in rng.integers(0, 400, 1200)], d=["x", "y", "z", "w"] * 300
+    )
     y = rng.normal(size=1200)  # unrelated to the categories: an honest encoding shows no relation
     fitted, X = target_mean.fit(table, TargetInfo(Task.REGRESSION, 1, y))
     assert abs(np.corrcoef(X[:, 0], y)[0, 1]) < 0.1

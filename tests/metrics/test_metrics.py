@@ -26,7 +26,9 @@ REFERENCE = {
     ("log_loss", Task.MULTICLASS): lambda y, p, w: reference.log_loss(y, p, sample_weight=w),
     ("brier", Task.BINARY): lambda y, p, w: reference.brier_score_loss(y, p[:, 0], sample_weight=w),
     ("accuracy", Task.MULTICLASS): lambda y, p, w: reference.accuracy_score(y, p.argmax(1), sample_weight=w),
-    ("balanced_accuracy", Task.MULTICLASS): lambda y, p, w: reference.balanced_accuracy_score(y, p.argmax(1), sample_weight=w),
+    ("balanced_accuracy", Task.MULTICLASS): lambda y, p, w: reference.balanced_accuracy_score(
+        y, p.argmax(1), sample_weight=w
+    ),
     ("f1", Task.BINARY): lambda y, p, w: reference.f1_score(y, p[:, 0] >= 0.5, sample_weight=w),
     ("f1", Task.MULTICLASS): lambda y, p, w: reference.f1_score(y, p.argmax(1), average="macro", sample_weight=w),
 }
@@ -40,7 +42,9 @@ def test_equals_scikit_learn(name, task, seed, rows, weighted, coarse):
     if coarse and task is not Task.MULTICLASS:
         prediction = np.round(prediction, 1)  # ties
     weight = np.random.default_rng(seed).random(rows) + 0.1 if weighted else None
-    expected = REFERENCE[name, task](y, np.clip(prediction, 2.0**-24, None) if name == "log_loss" else prediction, weight)
+    expected = REFERENCE[name, task](
+        y, np.clip(prediction, 2.0**-24, None) if name == "log_loss" else prediction, weight
+    )
     if name == "log_loss" and coarse:
         return  # scikit-learn clips at another bound where a probability is 0
     np.testing.assert_allclose(score(find_metric(name, task), y, prediction, weight), expected, rtol=1e-9, atol=1e-12)

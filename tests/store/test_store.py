@@ -105,7 +105,7 @@ def test_journal_survives_kill_minus_nine(tmp_path):
     script = f"""
 from pathlib import Path
 from tabwright.store.journal import Journal
-journal, k = Journal(Path({str(tmp_path / 'j.sqlite')!r})), 0
+journal, k = Journal(Path({str(tmp_path / "j.sqlite")!r})), 0
 while True:
     journal.add_event("tick", str(k)); print(k, flush=True); k += 1
 """

@@ -18,7 +18,9 @@ def run(args: argparse.Namespace) -> int:
     bad = [r for r in journal.folds() if r.status not in ("ok", "cancelled")]
     journal.close()
     for r in bad:
-        print(f"{r.model_id} fold {r.fold + 1}: {r.status} after {r.seconds:.1f} s, {r.peak_memory_mib:.0f} MiB: {r.reason}")
+        print(
+            f"{r.model_id} fold {r.fold + 1}: {r.status} after {r.seconds:.1f} s, {r.peak_memory_mib:.0f} MiB: {r.reason}"
+        )
     print(f"{len(bad)} failed fold(s)" if bad else "nothing failed")
     return 0
 

@@ -36,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         write_atomic(out, data)
     except OSError as error:
-        raise OptionError("--out", f"can't be written ({error.strerror})", "name a folder that exists and has room") from error
+        raise OptionError(
+            "--out", f"can't be written ({error.strerror})", "name a folder that exists and has room"
+        ) from error
     print(f"{len(result)} predictions in {out}")
     return 0
 

@@ -9,7 +9,9 @@ from tabwright.cli.base import Command
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="folder of a run")
-    parser.add_argument("--extra-secs", type=float, metavar="N", help="time for the continuation (default: the run's own)")
+    parser.add_argument(
+        "--extra-secs", type=float, metavar="N", help="time for the continuation (default: the run's own)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress display")
 
 

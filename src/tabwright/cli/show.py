@@ -32,7 +32,9 @@ def leaderboard_text(board: pd.DataFrame, metric: str, rows: int = 15) -> str:
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
     left = {1, 3, 7}
     text = [
-        "  ".join(c.ljust(w) if k in left else c.rjust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+        "  ".join(
+            c.ljust(w) if k in left else c.rjust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
         for line in lines
     ]
     if len(board) > rows:

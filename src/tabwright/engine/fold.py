@@ -47,7 +47,9 @@ class Session:
         self.mean, self.scale = float(facts["mean"]), float(facts["scale"])
         self.table = Table.load(self.run.table_dir, mmap=True)
         self.y = self.run.load_array("target", "y")
-        self.weight: Floats | None = self.run.load_array("target", "weight") if self.run.has_array("target", "weight") else None
+        self.weight: Floats | None = (
+            self.run.load_array("target", "weight") if self.run.has_array("target", "weight") else None
+        )
         self._shared: dict[Part, tuple[str, FittedPart, Floats] | None] = {}
         self._fold: dict[tuple[Part, int], tuple[FittedPart, Floats, Floats] | None] = {}
 
@@ -137,7 +139,9 @@ class Session:
                 self._shared[part] = (key, made[0], made[1])
         return self._shared[part]
 
-    def _cached_encoder(self, name: str, options: tuple[Option, ...], table: Table, target: TargetInfo | None) -> Encoded | None:
+    def _cached_encoder(
+        self, name: str, options: tuple[Option, ...], table: Table, target: TargetInfo | None
+    ) -> Encoded | None:
         """Fit an encoder that reads no target, or take what another worker has made of it."""
         if name not in SLOW_ENCODERS:
             return fit_encoder(name, options, table, target)

@@ -172,8 +172,15 @@ class LocalEngine:
         """Make sure that a worker and its children are dead, start another, and tell what became of its job."""
         outcome = None
         if worker.job is not None:
-            outcome = Outcome(worker.job, status, reason, worker.started_wall, time.monotonic() - worker.started,
-                              max(0.0, _cpu(worker) - worker.cpu_before), worker.peak_mib)
+            outcome = Outcome(
+                worker.job,
+                status,
+                reason,
+                worker.started_wall,
+                time.monotonic() - worker.started,
+                max(0.0, _cpu(worker) - worker.cpu_before),
+                worker.peak_mib,
+            )
         _kill_tree(worker)
         self._workers.remove(worker)
         if not self._closed:
@@ -182,7 +189,9 @@ class LocalEngine:
 
     def cancel(self) -> list[Outcome]:
         """Kill what runs (without replacement after ``close``)."""
-        outcomes = [self._replace(w, Status.CANCELLED, "the run ended") for w in list(self._workers) if w.job is not None]
+        outcomes = [
+            self._replace(w, Status.CANCELLED, "the run ended") for w in list(self._workers) if w.job is not None
+        ]
         return [o for o in outcomes if o is not None]
 
     def close(self) -> list[Outcome]:

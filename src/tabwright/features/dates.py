@@ -116,7 +116,9 @@ def _calendar_onnx(graph: Graph, seconds: str) -> dict[str, str]:
     eras = 10_000
     day = graph.node("Floor", op("Div", seconds, graph.const(np.array([[DAY]]))))
     rest = op("Sub", seconds, op("Mul", day, graph.const(np.array([[DAY]]))))
-    minute = graph.node("Cast", graph.node("Floor", op("Div", rest, graph.const(np.array([[60.0]])))), to=TensorProto.INT64)
+    minute = graph.node(
+        "Cast", graph.node("Floor", op("Div", rest, graph.const(np.array([[60.0]])))), to=TensorProto.INT64
+    )
     days = graph.node("Cast", day, to=TensorProto.INT64)
     z = op("Add", days, c(719_468 + eras * 146_097))
     era = over(z, 146_097)

@@ -36,7 +36,7 @@ class FittedPiecewise:
         return graph.node("Clip", x, graph.const(0.0), graph.const(1.0))
 
 
-def fit(X: Floats, *, n_bins: int = 24, max_outputs: int = 2000) -> FittedPiecewise:
+def fit(X: Floats, *, n_bins: int = 48, max_outputs: int = 1000) -> FittedPiecewise:
     """Bins between quantiles of each column; fewer bins where there are many columns, one for a flag.
 
     References

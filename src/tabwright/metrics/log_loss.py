@@ -14,4 +14,6 @@ def log_loss(y: Array, proba: Floats, weight: Floats | None = None) -> float:
     return float(np.average(-np.log(np.clip(p_true, EPS, 1.0)), weights=weight))
 
 
-LOG_LOSS = Metric("log_loss", "Logarithmic loss", CLASSIFICATION, Needs.PROBA, False, log_loss, "nats/row", ("logloss",))
+LOG_LOSS = Metric(
+    "log_loss", "Logarithmic loss", CLASSIFICATION, Needs.PROBA, False, log_loss, "nats/row", ("logloss",)
+)

@@ -16,7 +16,15 @@ from tabwright.store.journal import CandidateRecord, FoldRecord, Journal
 from tabwright.store.run_dir import RunDir
 
 # Seconds of a fold relative to LightGBM's, until the family's own have been measured.
-COST_PRIOR = {"catboost": 2.5, "xgboost": 1.2, "mlp": 3.0, "extra_trees": 1.2, "random_forest": 2.0, "linear": 0.7, "knn": 0.5}
+COST_PRIOR = {
+    "catboost": 2.5,
+    "xgboost": 1.2,
+    "mlp": 3.0,
+    "extra_trees": 1.2,
+    "random_forest": 2.0,
+    "linear": 0.7,
+    "knn": 0.5,
+}
 PRUNE_GAP = 0.3
 POLL_S = 0.25
 MIN_FOLD_S = 0.15
@@ -131,7 +139,9 @@ class Search:
         if not self._fold_seconds:  # nothing is known yet: the first candidate may not eat the whole budget
             share *= 0.4 if self.problem.n_folds > 1 else 0.5
         if self.options.max_runtime_secs_per_model is not None:
-            share = min(share, self.options.max_runtime_secs_per_model / math.ceil(self.problem.n_folds / self.engine.n_workers))
+            share = min(
+                share, self.options.max_runtime_secs_per_model / math.ceil(self.problem.n_folds / self.engine.n_workers)
+            )
         return min(share, 86_400.0)
 
     def _expected_fold_seconds(self, family: str) -> float | None:
@@ -179,7 +189,10 @@ class Search:
             self._refresh_leader()
         elif (gap := self.state.gap(entry)) > PRUNE_GAP:
             self._active.remove(entry)
-            entry.status, entry.reason = "pruned", f"behind by {gap:.0%} of the best gain after {len(entry.scores)} folds"
+            entry.status, entry.reason = (
+                "pruned",
+                f"behind by {gap:.0%} of the best gain after {len(entry.scores)} folds",
+            )
             self.journal.add_pruned(entry.candidate.model_id, entry.reason)
             self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
             if entry.candidate.origin == "default":

@@ -209,7 +209,7 @@ class FamilyContract:
     def test_pickles_and_holds_only_storable_values(self, family: Family, task: Task) -> None:
         fitted, X = _fit(family, task), _rows(family)
         before = fitted.predict(X)
-        np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X), before)  # noqa: S301
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X), before)
         assert dataclasses.is_dataclass(fitted)
         for field in dataclasses.fields(fitted):
             assert is_storable(getattr(fitted, field.name)), field.name

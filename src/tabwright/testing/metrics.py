@@ -45,7 +45,9 @@ class MetricContract:
         for task in metric.tasks:
             y, _, prediction = sample(task)
             order = np.random.default_rng(1).permutation(len(y))
-            np.testing.assert_allclose(score(metric, y, prediction), score(metric, y[order], prediction[order]), rtol=1e-10)
+            np.testing.assert_allclose(
+                score(metric, y, prediction), score(metric, y[order], prediction[order]), rtol=1e-10
+            )
 
 
 def _as(metric: Metric, prediction: Floats) -> Floats:

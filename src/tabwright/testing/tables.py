@@ -40,7 +40,11 @@ def mixed_table(rows: int = 400, seed: int = 0) -> Table:
 
 def target_for(task: Task, table: Table, seed: int = 0) -> TargetInfo:
     """A target that depends on the table: standardised values, or class codes."""
-    signal = np.nan_to_num(table.numbers[:, 0]) + 3.0 * table.codes(0) + np.random.default_rng(seed).normal(size=table.n_rows)
+    signal = (
+        np.nan_to_num(table.numbers[:, 0])
+        + 3.0 * table.codes(0)
+        + np.random.default_rng(seed).normal(size=table.n_rows)
+    )
     y: Array = (signal - signal.mean()) / signal.std()
     n_classes = {Task.REGRESSION: 1, Task.BINARY: 2, Task.MULTICLASS: 3}[task]
     if task is not Task.REGRESSION:

@@ -1,7 +1,7 @@
 """The contract of encoders and steps, as pytest classes: a new one gets every test for free.
 
-    @pytest.mark.parametrize("encoder", [MY_ENCODER], ids=lambda e: e.name)
-    class TestMine(EncoderContract): ...
+@pytest.mark.parametrize("encoder", [MY_ENCODER], ids=lambda e: e.name)
+class TestMine(EncoderContract): ...
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class EncoderContract:
         fitted, _, table = self.fit(encoder)
         whole = run_encoder(fitted, table)
         for k in range(5):
-            np.testing.assert_array_equal(run_encoder(fitted, table.take([k])).astype(np.float32), whole[k : k + 1].astype(np.float32))
+            np.testing.assert_array_equal(
+                run_encoder(fitted, table.take([k])).astype(np.float32), whole[k : k + 1].astype(np.float32)
+            )
 
     def test_fitting_again_gives_the_same(self, encoder: Encoder) -> None:
         np.testing.assert_array_equal(self.fit(encoder)[1], self.fit(encoder)[1])
