@@ -15,8 +15,13 @@ from tabwright.store.run_dir import RunDir
 
 
 def tabwright(*arguments, **options):
-    return subprocess.run([sys.executable, "-m", "tabwright.cli.main", *map(str, arguments)], capture_output=True, text=True,
-                          check=False, **options)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "tabwright.cli.main", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +39,22 @@ def csv(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(csv):
     path = csv.parent / "run"
-    done = tabwright("fit", csv, "--target", "preis", "--out", path, "--max-models", 2, "--max-runtime-secs", 60,
-                     "--include-families", "linear,lightgbm", "--export", csv.parent / "model.onnx")  # fmt: skip
+    done = tabwright(
+        "fit",
+        csv,
+        "--target",
+        "preis",
+        "--out",
+        path,
+        "--max-models",
+        2,
+        "--max-runtime-secs",
+        60,
+        "--include-families",
+        "linear,lightgbm",
+        "--export",
+        csv.parent / "model.onnx",
+    )
     assert done.returncode == 0, done.stderr
     assert "rank" in done.stdout and "linear_1" in done.stdout and "parity" in done.stdout
     return path
@@ -71,7 +90,7 @@ CARELESS = [
     ("", "has no content|is empty"),
     ("a,b\n", "no rows"),
     ("a,b\n1,2\n", "at least 10 rows"),
-    ("a,b\n" + "1,2\n" * 50, "column"),
+    ("a,b\n" + "1,2\n" * 50, "in every row"),
 ]
 
 
@@ -111,9 +130,26 @@ def test_every_command_has_help():
 
 
 def start(csv, path, seconds):
-    return subprocess.Popen([sys.executable, "-m", "tabwright.cli.main", "fit", str(csv), "--target", "preis", "--out", str(path),
-                             "--max-runtime-secs", str(seconds), "--quiet"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            start_new_session=True)  # fmt: skip
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "tabwright.cli.main",
+            "fit",
+            str(csv),
+            "--target",
+            "preis",
+            "--out",
+            str(path),
+            "--max-runtime-secs",
+            str(seconds),
+            "--quiet",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def wait_for_folds(path, n, seconds=40):

@@ -15,8 +15,13 @@ from tabwright import AutoMLClassifier, AutoMLRegressor, UserError, load_model
 from tabwright.leaderboard import COLUMNS
 from tabwright.testing.tables import mixed_frame
 
-QUICK = {"max_runtime_secs": 60, "max_models": 3, "include_families": ["lightgbm", "linear", "extra_trees"], "nfolds": 2,
-         "progress": False}  # fmt: skip
+QUICK = {
+    "max_runtime_secs": 60,
+    "max_models": 3,
+    "include_families": ["lightgbm", "linear", "extra_trees"],
+    "nfolds": 2,
+    "progress": False,
+}
 NOT_MET = {
     "check_sample_weight_equivalence_on_dense_data": "folds of repeated rows differ from folds of weighted rows",
     "check_complex_data": "refused, with the message that every column of a wrong kind gets",
@@ -26,10 +31,12 @@ NOT_MET = {
 
 
 @parametrize_with_checks(
-    [cls(max_runtime_secs=60, max_models=1, include_families=["linear"], nfolds=1, n_jobs=1, progress=False)
-     for cls in (AutoMLRegressor, AutoMLClassifier)],
+    [
+        cls(max_runtime_secs=60, max_models=1, include_families=["linear"], nfolds=1, n_jobs=1, progress=False)
+        for cls in (AutoMLRegressor, AutoMLClassifier)
+    ],
     expected_failed_checks=lambda _estimator: NOT_MET,
-)  # fmt: skip
+)
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learns_conventions(estimator, check):
     check(estimator)
@@ -87,9 +94,15 @@ def test_it_learns_and_tells_its_performance(regressor, classifier, frame):
     assert classifier.model_performance(frame, frame["grade"])["roc_auc"] > 0.9
 
 
-@pytest.mark.parametrize(("values", "dtype"), [
-    ([1, 2, 3], np.int64), ([True, False], np.bool_), (["a", "b", "c"], object), ([0.5, 1.5], np.float64),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([1, 2, 3], np.int64),
+        ([True, False], np.bool_),
+        (["a", "b", "c"], object),
+        ([0.5, 1.5], np.float64),
+    ],
+)
 def test_classes_come_back_in_their_own_type(values, dtype, tmp_path):
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"x": rng.normal(size=90), "z": rng.normal(size=90)})

@@ -35,7 +35,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
 
     _is_classifier = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - scikit-learn keeps each parameter under its own name
         self, max_runtime_secs: float | None = 300, max_models: int | None = None,
         max_runtime_secs_per_model: float | None = None, max_memory_mib: float | None = None,
         sort_metric: str = "auto", objectives: Sequence[str] = ("score",),
@@ -161,7 +161,8 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         schema, frame = self._fitted().schema, read_table(X)
         if not _has_names(X) and frame.shape[1] != self.n_features_in_:
             raise DataError(
-                f"X has {frame.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input",
+                f"X has {frame.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input",
                 "give the columns of training in their order, or a table with column names",
             )
         return Table.from_frame(frame, schema)

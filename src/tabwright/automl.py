@@ -110,8 +110,7 @@ def fit(
         problem = _problem(table, target, config, rows, budget)
         _store(run, table, problem, target, config)
         engine.open(run.path)
-        families = _families(problem.task, config, table)
-        return _search_and_assemble(run, table, problem, families, config, engine, budget, observer, list(target.notes))
+        return _search_and_assemble(run, table, problem, config, engine, budget, observer, list(target.notes))
     finally:
         engine.close()
         run.release()
@@ -129,8 +128,7 @@ def resume(run: RunDir, extra_secs: float | None, observer: Observer) -> Finishe
         engine.open(run.path)
         table = Table.load(run.table_dir, mmap=True)
         problem = _load_problem(run, stored)
-        families = _families(problem.task, config, table)
-        return _search_and_assemble(run, table, problem, families, config, engine, budget, observer, stored["notes"])
+        return _search_and_assemble(run, table, problem, config, engine, budget, observer, stored["notes"])
     finally:
         engine.close()
         run.release()
@@ -211,20 +209,21 @@ def _load_problem(run: RunDir, stored: dict[str, Any]) -> Problem:
     task = Task(stored["task"])
     folds = range(stored["n_folds"])
     return Problem(
-        task, find_metric(stored["sort_metric"], task), stored["n_classes"], run.load_array("target", "y"), stored["mean"],
-        stored["scale"], run.load_array("target", "weight") if run.has_array("target", "weight") else None,
+        task, find_metric(stored["sort_metric"], task), stored["n_classes"], run.load_array("target", "y"),
+        stored["mean"], stored["scale"],
+        run.load_array("target", "weight") if run.has_array("target", "weight") else None,
         tuple(run.load_array("fold", f"valid{k}") for k in folds),
         tuple(run.load_array("fold", f"train{k}") for k in folds),
     )  # fmt: skip
 
 
 def _search_and_assemble(
-    run: RunDir, table: Table, problem: Problem, families: tuple[Family, ...], config: Config, engine: LocalEngine,
-    budget: Budget, observer: Observer, notes: list[str],
+    run: RunDir, table: Table, problem: Problem, config: Config, engine: LocalEngine, budget: Budget,
+    observer: Observer, notes: list[str],
 ) -> Finished:  # fmt: skip
     budget.reserve_s = reserve(budget)
     journal = run.journal()
-    strategy = Strategy(families, config.seed, config.max_models)
+    strategy = Strategy(_families(problem.task, config, table), config.seed, config.max_models)
     options = SearchOptions(config.max_models, config.max_runtime_secs_per_model)
     search = Search(problem, run, journal, strategy, engine, budget, options, observer)
     try:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabwright.metrics import Metric, score
+from tabwright.metrics import score
+from tabwright.metrics.base import Metric
 from tabwright.search.problem import Problem
 from tabwright.search.state import State
 from tabwright.types import Array, Floats
@@ -75,7 +76,7 @@ def table(state: State, profiles: dict[str, dict[str, float]]) -> pd.DataFrame:
         _row("constant", "constant", score(problem.metric, y, constant, weight), "ok", 0) | {"_prediction": constant}
     )
     for row in out:
-        row |= profiles.get(row["model_id"], {})
+        row.update(profiles.get(row["model_id"], {}))
     out = _ranked(out, problem)
     for row in out[:10]:
         if row["_prediction"] is not None:

@@ -101,14 +101,14 @@ class Ensemble:
         total = np.zeros(())
         for member in self.members:
             total = total + member.weight * member.predict(table, self.task)
-        return self.mean + self.scale * total if self.task is Task.REGRESSION else total
+        return np.asarray(self.mean + self.scale * total if self.task is Task.REGRESSION else total)
 
     def predict(self, table: Table) -> Floats:
         """Values (n_rows,), or class codes (n_rows,)."""
         prediction = self.predict_canonical(table)
         if self.task is Task.REGRESSION:
             return prediction[:, 0]
-        return self.labels(full_proba(prediction))
+        return np.asarray(self.labels(full_proba(prediction)))
 
     def labels(self, proba: Floats) -> Any:
         """Class codes from probabilities."""

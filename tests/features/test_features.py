@@ -80,8 +80,11 @@ def test_coordinates_are_found_by_name_and_range_in_any_table():
         fare=rng.random(50),
     )
     assert coordinates.find_pairs(found.schema, found.numbers) == [(0, 1), (2, 3)]
-    for columns in ({"lat": rng.uniform(400, 500, 50), "lon": rng.random(50)}, {"latency": rng.random(50), "long": rng.random(50)},
-                    {"plate": rng.random(50), "along": rng.random(50)}):  # fmt: skip
+    for columns in (
+        {"lat": rng.uniform(400, 500, 50), "lon": rng.random(50)},
+        {"latency": rng.random(50), "long": rng.random(50)},
+        {"plate": rng.random(50), "along": rng.random(50)},
+    ):
         table = table_of(**columns)
         assert coordinates.find_pairs(table.schema, table.numbers) == []
 

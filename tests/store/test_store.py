@@ -32,11 +32,25 @@ class Stranger:
 
 
 CODEC = Codec((Thing, Colour))
-plain = st.one_of(st.none(), st.booleans(), st.integers(-(2**60), 2**60), st.text(), st.binary(), st.floats(allow_nan=False),
-                  st.just(Colour.RED), hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(max_side=4)))  # fmt: skip
-values = st.recursive(plain, lambda v: st.one_of(
-    st.lists(v, max_size=3).map(tuple), st.dictionaries(st.one_of(st.text(), st.integers(0, 99)), v, max_size=3),
-    st.builds(Thing, st.text(), v)), max_leaves=8)  # fmt: skip
+plain = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**60), 2**60),
+    st.text(),
+    st.binary(),
+    st.floats(allow_nan=False),
+    st.just(Colour.RED),
+    hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(max_side=4)),
+)
+values = st.recursive(
+    plain,
+    lambda v: st.one_of(
+        st.lists(v, max_size=3).map(tuple),
+        st.dictionaries(st.one_of(st.text(), st.integers(0, 99)), v, max_size=3),
+        st.builds(Thing, st.text(), v),
+    ),
+    max_leaves=8,
+)
 
 
 def same(a, b):

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tabwright.cli.resume import estimator_of
 
-    print(estimator_of(args.run).open(args.run).export(args.out))  # type: ignore[attr-defined]
+    print(estimator_of(args.run).open(args.run).export(args.out))
     return 0
 
 

@@ -19,7 +19,8 @@ def run(args: argparse.Namespace) -> int:
     journal.close()
     for r in bad:
         print(
-            f"{r.model_id} fold {r.fold + 1}: {r.status} after {r.seconds:.1f} s, {r.peak_memory_mib:.0f} MiB: {r.reason}"
+            f"{r.model_id} fold {r.fold + 1}: {r.status} after {r.seconds:.1f} s, "
+            f"{r.peak_memory_mib:.0f} MiB: {r.reason}"
         )
     print(f"{len(bad)} failed fold(s)" if bad else "nothing failed")
     return 0

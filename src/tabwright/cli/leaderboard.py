@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
     from tabwright.cli.resume import estimator_of
     from tabwright.cli.show import leaderboard_text
 
-    made = estimator_of(args.run).open(args.run)  # type: ignore[attr-defined]
+    made = estimator_of(args.run).open(args.run)
     board = made.leaderboard("all" if args.all else None)
     print(board.to_csv(index=False) if args.csv else leaderboard_text(board, made._finished.problem.metric.name, 50))
     return 0

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         sub = commands.add_parser(command.name, help=command.help, description=command.help)
         command.add_arguments(sub)
-        sub.set_defaults(run=command.run)
+        sub.set_defaults(execute=command.run)
     return top
 
 
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return int(args.run(args))
+        return int(args.execute(args))
     except UserError as error:
         print(f"tabwright: {error}", file=sys.stderr)
         return 2

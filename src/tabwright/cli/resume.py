@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from tabwright.cli.base import Command
 
@@ -22,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def estimator_of(run: str) -> type:
+def estimator_of(run: str) -> Any:
     """The estimator class that made a run."""
     from tabwright.api import AutoMLClassifier, AutoMLRegressor
     from tabwright.store.run_dir import RunDir

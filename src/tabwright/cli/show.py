@@ -23,7 +23,8 @@ def leaderboard_text(board: pd.DataFrame, metric: str, rows: int = 15) -> str:
     shown = board.head(rows)
     header = ["rank", "model", metric, "95 % interval", "fit s", "p50 µs", "MiB", "status"]
     lines = [header]
-    for r in shown.itertuples():
+    records: Any = shown.itertuples()
+    for r in records:
         interval = "" if pd.isna(r.score_ci_low) else f"{r.score_ci_low:.5g} … {r.score_ci_high:.5g}"
         lines.append([
             str(r.rank), str(r.model_id), "" if pd.isna(r.score) else f"{r.score:.5f}", interval,

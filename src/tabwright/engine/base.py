@@ -82,4 +82,5 @@ class Engine(Protocol):
     def cancel(self) -> list[Outcome]:
         """Kill what runs."""
 
-    def close(self) -> None: ...
+    def close(self) -> list[Outcome]:
+        """Kill all workers; outcomes of what was running."""

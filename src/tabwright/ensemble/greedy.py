@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tabwright.metrics import Metric, as_needed
+from tabwright.metrics import as_needed
+from tabwright.metrics.base import Metric
 from tabwright.types import Array, Floats
 
 MAX_ROWS = 40_000  # more rows than this make the choice slower, not better
@@ -76,4 +77,4 @@ def select(
             waited += 1
         if waited >= patience or len(order) == 1 or time.monotonic() - started > seconds:
             break
-    return best_counts / best_counts.sum()
+    return np.asarray(best_counts / best_counts.sum())

@@ -22,7 +22,7 @@ class FittedFrequency:
     lookup: Floats
 
     def apply(self, table: Table) -> Floats:
-        return self.lookup[code_matrix(table, self.columns) + self.offset]
+        return np.asarray(self.lookup[code_matrix(table, self.columns) + self.offset])
 
     def to_onnx(self, inputs: Inputs) -> str:
         return lookup_onnx(inputs, self.columns, self.offset, self.lookup)

@@ -23,7 +23,7 @@ class FittedOneHot:
     def apply(self, table: Table) -> Floats:
         distinct = tuple(dict.fromkeys(self.columns))
         position = [distinct.index(j) for j in self.columns]
-        return (code_matrix(table, distinct)[:, position] == self.wanted).astype(np.float64)
+        return np.asarray(code_matrix(table, distinct)[:, position] == self.wanted, np.float64)
 
     def to_onnx(self, inputs: Inputs) -> str:
         graph = inputs.graph

@@ -44,7 +44,9 @@ def fit(X: Floats, *, n_bins: int = 48, max_outputs: int = 1000) -> FittedPiecew
     Gorishniy et al. 2022, arXiv:2203.05556.
     """
     n_bins = int(np.clip(max_outputs // max(X.shape[1], 1), 2, n_bins))
-    source, start, factor = [], [], []
+    source: list[int] = []
+    start: list[float] = []
+    factor: list[float] = []
     for k, column in enumerate(X.T):
         edges = np.unique(np.quantile(column, np.linspace(0.0, 1.0, n_bins + 1)))
         if len(edges) < 2:

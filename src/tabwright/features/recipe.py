@@ -175,11 +175,13 @@ _CYCLIC = (("numbers", _PLAIN), ("dates", _options(cyclic=True)), ("coordinates"
 
 RECIPES: dict[View, Recipe] = {
     View.NATIVE: Recipe(View.NATIVE, (
-        Part(_NUMBERS), Part((("text", _PLAIN),)), Part((("ordinal", _PLAIN),)), Part((("frequency", _options(min_values=30)),)),
+        Part(_NUMBERS), Part((("text", _PLAIN),)), Part((("ordinal", _PLAIN),)),
+        Part((("frequency", _options(min_values=30)),)),
         Part((("target_mean", _options(min_values=30)),)),
     )),
     View.TREES: Recipe(View.TREES, (
-        Part(_NUMBERS), Part((("text", _PLAIN),)), Part((("one_hot", _options(max_values=8)),)), Part((("frequency", _PLAIN),)),
+        Part(_NUMBERS), Part((("text", _PLAIN),)), Part((("one_hot", _options(max_values=8)),)),
+        Part((("frequency", _PLAIN),)),
         Part((("target_mean", _PLAIN),)),
     )),
     View.DENSE: Recipe(View.DENSE, (

@@ -25,7 +25,7 @@ class FittedTargetMean:
     lookup: Floats  # (total, n_targets)
 
     def apply(self, table: Table) -> Floats:
-        return self.lookup[code_matrix(table, self.columns) + self.offset].reshape(table.n_rows, -1)
+        return np.asarray(self.lookup[code_matrix(table, self.columns) + self.offset].reshape(table.n_rows, -1))
 
     def to_onnx(self, inputs: Inputs) -> str:
         graph = inputs.graph

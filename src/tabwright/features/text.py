@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class FittedText:
             n_words.append(len(tokens))
             indices.extend(k for t in tokens if (k := lookup.get(t)) is not None)
             if pair_lookup:
-                pairs = zip(tokens, tokens[1:], strict=False)
+                pairs = pairwise(tokens)
                 indices.extend(k for a, b in pairs if (k := pair_lookup.get(f"{a} {b}")) is not None)
             pointer.append(len(indices))
         matrix = sparse.csr_matrix(
@@ -151,7 +152,7 @@ def _fit_column(table: Table, j: int, n_components: int, limits: tuple[int, int]
         tokens = TOKEN.findall(text)
         for token in set(tokens):
             spelt[token] += times
-        for pair in {f"{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False)}:
+        for pair in {f"{a} {b}" for a, b in pairwise(tokens)}:
             pair_spelt[pair] += times
     least = max(3, int(0.0005 * table.n_rows))
     words, spellings = _vocabulary(spelt, least, limits[0])

@@ -15,10 +15,8 @@ def brier(y: Array, proba: Floats, weight: Floats | None = None) -> float:
     ----------
     Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
     """
-    if proba.shape[1] == 2:
-        squares = (proba[:, 1] - y) ** 2
-    else:
-        squares = ((proba - np.eye(proba.shape[1])[y]) ** 2).sum(axis=1)
+    k = proba.shape[1]
+    squares = (proba[:, 1] - y) ** 2 if k == 2 else ((proba - np.eye(k)[y]) ** 2).sum(axis=1)
     return float(np.average(squares, weights=weight))
 
 

@@ -40,7 +40,8 @@ def compare(onnx: Floats, python: Floats) -> Parity:
     finite = np.isfinite(onnx).all() and np.isfinite(python).all()
     return Parity(
         len(python), float(difference.max(initial=0.0)) if finite else float("inf"),
-        float(worst.max(initial=0.0)) if finite else float("inf"), float((worst > RELATIVE_TOLERANCE).mean() if len(worst) else 0.0),
+        float(worst.max(initial=0.0)) if finite else float("inf"),
+        float((worst > RELATIVE_TOLERANCE).mean()) if len(worst) else 0.0,
     )  # fmt: skip
 
 

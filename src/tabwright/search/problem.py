@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tabwright.metrics import Metric, score
+from tabwright.metrics import score
+from tabwright.metrics.base import Metric
 from tabwright.types import Array, Floats, Ints, Task
 
 
