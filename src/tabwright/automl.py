@@ -29,7 +29,7 @@ from tabwright.pipeline import Ensemble, Member
 from tabwright.schema import Schema
 from tabwright.search.budget import Budget
 from tabwright.search.loop import Observer, Search, SearchOptions
-from tabwright.search.policy import folds_for
+from tabwright.search.policy import folds_for, training_rows
 from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
 from tabwright.search.state import State
@@ -162,6 +162,11 @@ def _families(task: Task, config: Config, table: Table) -> tuple[Family, ...]:
 def _problem(table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget) -> Problem:
     n_folds = folds_for(table, target.task, target.n_classes, config.nfolds, config.cores, budget)
     folds = make_folds(table.n_rows, target.y, target.task, n_folds, config.seed, groups=rows.group, time=rows.time)
+    train = folds.train
+    limit = training_rows(table, target.task, target.n_classes, n_folds, budget)
+    if limit < len(train[0]):
+        rng = np.random.default_rng(config.seed)
+        train = tuple(np.sort(rng.choice(t, limit, replace=False)) for t in train)
     weight = None if rows.weight is None else np.asarray(rows.weight, np.float64)
     if config.balance_classes and target.task is not Task.REGRESSION:
         counts = np.bincount(target.y)
@@ -176,7 +181,7 @@ def _problem(table: Table, target: Target, config: Config, rows: RowColumns, bud
         target.scale,
         weight,
         folds.valid,
-        folds.train,
+        train,
     )
 
 

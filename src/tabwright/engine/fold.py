@@ -50,6 +50,8 @@ class Session:
         self.weight: Floats | None = (
             self.run.load_array("target", "weight") if self.run.has_array("target", "weight") else None
         )
+        for name in SLOW_ENCODERS:  # before any job, so that no fold's time limit pays for them
+            self._cached_encoder(name, (), self.table, None)
         self._shared: dict[Part, tuple[str, FittedPart, Floats] | None] = {}
         self._fold: dict[tuple[Part, int], tuple[FittedPart, Floats, Floats] | None] = {}
 

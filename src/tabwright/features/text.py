@@ -24,6 +24,7 @@ from tabwright.types import Floats, Ints, Kind
 TOKEN = re.compile(r"[^\W_]+")
 TOKEN_RE2 = r"[\pL\pN]+"  # noqa: S105 - the same set of characters in the syntax of ONNX Runtime's tokenizer
 GRID = 2.0**36  # sums that cancel to 1e-17 in one order and 0 in another are 0 in both
+MAX_TEXTS = 10_000  # that the vocabulary and the topics are learnt from
 MAX_SPELLINGS = 4  # of one word: lower, Title, UPPER and one more
 
 
@@ -144,8 +145,12 @@ class FittedTexts:
 
 def _fit_column(table: Table, j: int, n_components: int, limits: tuple[int, int], seed: int) -> FittedText | None:
     column = table.strings[j]
-    texts = [str(t) for t in column.levels]
-    repeats = np.bincount(column.index, minlength=len(texts))
+    repeats = column.counts()
+    chosen = np.flatnonzero(repeats)
+    if len(chosen) > MAX_TEXTS:
+        chosen = np.sort(np.random.default_rng(seed).choice(chosen, MAX_TEXTS, replace=False))
+    texts, repeats = [str(t) for t in column.levels[chosen]], repeats[chosen]
+    n_rows = int(repeats.sum())
     spelt: Counter[str] = Counter()
     pair_spelt: Counter[str] = Counter()
     for text, times in zip(texts, repeats.tolist(), strict=True):
@@ -154,7 +159,7 @@ def _fit_column(table: Table, j: int, n_components: int, limits: tuple[int, int]
             spelt[token] += times
         for pair in {f"{a} {b}" for a, b in pairwise(tokens)}:
             pair_spelt[pair] += times
-    least = max(3, int(0.0005 * table.n_rows))
+    least = max(3, int(0.0005 * n_rows))
     words, spellings = _vocabulary(spelt, least, limits[0])
     pairs, pair_spellings = _vocabulary(pair_spelt, least, limits[1])
     if not words:
@@ -167,7 +172,7 @@ def _fit_column(table: Table, j: int, n_components: int, limits: tuple[int, int]
     draft = FittedText(
         column=j, names=(), spellings=spellings, word_of=np.array([where[s.lower()] for s in spellings], np.int64),
         pairs=pair_spellings, pair_of=np.array([where[p.lower()] for p in pair_spellings], np.int64),
-        idf=np.log((1.0 + table.n_rows) / (1.0 + np.minimum(documents, table.n_rows))) + 1.0,
+        idf=np.log((1.0 + n_rows) / (1.0 + np.minimum(documents, n_rows))) + 1.0,
         components=np.zeros((len(where), 0)),
     )  # fmt: skip
     components = _reduce(draft, texts, repeats, n_components, seed)

@@ -26,6 +26,7 @@ COST_PRIOR = {
     "knn": 0.5,
 }
 PRUNE_GAP = 0.3
+TRUNCATED = 0.7  # a fit that its deadline stops at this share of its usual time is still worth having
 POLL_S = 0.25
 MIN_FOLD_S = 0.15
 
@@ -159,7 +160,7 @@ class Search:
         if expected is None:
             return True
         rounds = math.ceil(self.problem.n_folds / self.engine.n_workers)
-        return expected * rounds <= self.budget.left_for_search()
+        return TRUNCATED * expected * rounds <= self.budget.left_for_search()
 
     def _record(self, outcome: Outcome) -> None:
         job, result = outcome.job, outcome.result

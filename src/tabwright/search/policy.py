@@ -6,19 +6,36 @@ from tabwright.data.table import Table
 from tabwright.search.budget import Budget
 from tabwright.types import Task
 
-# One fold of a boosted-trees default on one core: seconds per million cells (rows x columns), as measured on
-# tables of 1,000 to 300,000 rows.
-SECONDS_PER_MILLION_CELLS = 6.0
-CLASS_FACTOR = 0.5  # each further class grows its own trees
+# One fold of the LightGBM default on one core, seconds: fitted by eye to be seldom too low on tables of 900 to
+# 50,000 rows, 6 to 60 columns and 2 to 26 classes (0.06 to 11 s).
+SECONDS_PER_FOLD, SECONDS_PER_1000_ROWS = 0.15, 0.12
+CLASS_FACTOR = 0.2  # each further class grows its own trees
 SHARE_OF_BUDGET = 0.35  # that the first candidate may take
+SHARE_OF_HOLDOUT = 0.6  # of what is left, that a hold-out fit may take before rows are left out
+MIN_ROWS = 5000
 
 
 def folds_for(table: Table, task: Task, n_classes: int, wanted: int | str, cores: int, budget: Budget) -> int:
     """5 or 3 folds, or 1 (a hold-out) where cross-validating one candidate would eat the budget."""
     if wanted != "auto":
         return int(wanted)
-    cells = table.n_rows * max(1, len(table.schema.used)) / 1e6
-    factor = 1.0 + CLASS_FACTOR * max(0, n_classes - 2) if task is Task.MULTICLASS else 1.0
-    fold_s = 0.1 + SECONDS_PER_MILLION_CELLS * cells * factor
+    fold_s = fold_seconds(table.n_rows, len(table.schema.used), task, n_classes)
     allowed = SHARE_OF_BUDGET * budget.left() / fold_s * cores
     return 5 if allowed >= 5 else 3 if allowed >= 3 else 1
+
+
+def fold_seconds(n_rows: int, n_columns: int, task: Task, n_classes: int) -> float:
+    """A guess, before anything is measured, of what one fold of a boosted-trees default takes on one core."""
+    classes = 1.0 + CLASS_FACTOR * max(0, n_classes - 2) if task is Task.MULTICLASS else 1.0
+    width = 0.5 + min(n_columns, 200) / 20.0
+    return SECONDS_PER_FOLD + SECONDS_PER_1000_ROWS * n_rows / 1000.0 * width * classes
+
+
+def training_rows(table: Table, task: Task, n_classes: int, n_folds: int, budget: Budget) -> int:
+    """Rows that a fold may train on: all, or fewer where a single hold-out fit could not end within the budget."""
+    if n_folds > 1 or not budget.bounded:
+        return table.n_rows
+    per_row = (fold_seconds(table.n_rows, len(table.schema.used), task, n_classes) - SECONDS_PER_FOLD) / table.n_rows
+    allowed = SHARE_OF_HOLDOUT * budget.left() / per_row
+    # boosting that the deadline cuts short learns more from many rows than a complete fit from a tenth of them
+    return min(table.n_rows, max(MIN_ROWS, int(4 * allowed)))
