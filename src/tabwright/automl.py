@@ -228,8 +228,10 @@ def _search_and_assemble(
 ) -> Finished:  # fmt: skip
     budget.reserve_s = reserve(budget)
     journal = run.journal()
-    strategy = Strategy(_families(problem.task, config, table), config.seed, config.max_models)
-    options = SearchOptions(config.max_models, config.max_runtime_secs_per_model)
+    repeatable = config.max_models is not None
+    families = _families(problem.task, config, table)
+    strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable)
+    options = SearchOptions(config.max_models, config.max_runtime_secs_per_model, repeatable)
     search = Search(problem, run, journal, strategy, engine, budget, options, observer)
     try:
         search.restore()

@@ -51,6 +51,7 @@ class SearchOptions:
 
     max_models: int | None = None
     max_runtime_secs_per_model: float | None = None
+    repeatable: bool = False  # decide nothing by the clock or by which worker is faster
 
 
 Observer = Callable[[Snapshot], None]
@@ -110,6 +111,8 @@ class Search:
             job = self._fold_job(entry)
             if job is not None:
                 return job
+        if self.options.repeatable and self.strategy.needs_results and self._active:
+            return None  # propose only when everything begun has been told
         candidate = self.strategy.ask(self._affordable)
         if candidate is None:
             return None
@@ -188,7 +191,7 @@ class Search:
             self.state.complete(entry)
             self._tell(entry, entry.score)
             self._refresh_leader()
-        elif (gap := self.state.gap(entry)) > PRUNE_GAP:
+        elif not self.options.repeatable and (gap := self.state.gap(entry)) > PRUNE_GAP:
             self._active.remove(entry)
             entry.status, entry.reason = (
                 "pruned",

@@ -20,17 +20,21 @@ FAILURES_TO_SET_ASIDE = 2
 class Strategy:
     """Asks and tells candidates; knows nothing of processes or clocks.
 
+    A ``repeatable`` strategy proposes the same candidates whenever it is told the same losses, in whatever order.
+
     References
     ----------
     Bergstra et al. 2011, "Algorithms for hyper-parameter optimization"; Falkner et al. 2018, arXiv:1807.01774
     (multivariate form); Akiba et al. 2019, doi:10.1145/3292500.3330701.
     """
 
-    def __init__(self, families: Sequence[Family], seed: int, max_models: int | None) -> None:
+    def __init__(
+        self, families: Sequence[Family], seed: int, max_models: int | None, *, repeatable: bool = False
+    ) -> None:
         self._families = {f.name: f for f in families}
         self._queue = portfolio(families, seed)
         self._rng = np.random.default_rng(seed)
-        self._seed, self._max = seed, max_models
+        self._seed, self._max, self._repeatable = seed, max_models, repeatable
         self._studies: dict[str, Any] = {}
         self._pending: dict[str, list[tuple[Candidate, float]]] = {}
         self._trials: dict[str, Any] = {}
@@ -47,6 +51,11 @@ class Strategy:
     def set_aside(self) -> list[str]:
         """Families that only failed."""
         return [f for f, n in self._failures.items() if n >= FAILURES_TO_SET_ASIDE and not self._losses.get(f)]
+
+    @property
+    def needs_results(self) -> bool:
+        """Whether the next candidate depends on what was told so far: the portfolio is through."""
+        return not self._queue
 
     def restore(self, candidate: Candidate) -> None:
         """Take note of a candidate that an earlier session proposed."""
@@ -76,7 +85,7 @@ class Strategy:
         """A family drawn by the rank of its best loss; of two alike, the cheaper one more often."""
         best = {f: min(self._losses.get(f) or [math.inf]) for f in names}
         ranked = sorted(names, key=lambda f: best[f])
-        cost = {f: float(np.mean(self._seconds.get(f) or [1.0])) for f in names}
+        cost = {f: 1.0 if self._repeatable else float(np.mean(self._seconds.get(f) or [1.0])) for f in names}
         typical = float(np.median(list(cost.values())))
         weights = np.array([
             math.exp(-0.7 * ranked.index(f)) * (typical / max(cost[f], 0.2 * typical)) ** 0.5 for f in names
@@ -119,12 +128,12 @@ class Strategy:
             self._studies[name] = optuna.create_study(sampler=sampler)
         pending = self._pending.setdefault(name, [])
         distributions = _distributions(self._families[name])
-        while pending:
-            candidate, loss = pending.pop()
+        for candidate, loss in sorted(pending, key=lambda told: told[0].model_id):
             params = {k: v for k, v in candidate.params.items() if k in distributions}
             if set(params) == set(distributions):
                 trial = optuna.trial.create_trial(params=params, distributions=distributions, value=loss)
                 self._studies[name].add_trial(trial)
+        pending.clear()
         return self._studies[name]
 
 
