@@ -82,10 +82,8 @@ def main() -> None:
             lost += after[: len(before)] != before
             again += len(set(after)) != len(after)
             differing += not np.array_equal(aml.predict(frame), expected)
-        print(
-            f"uninterrupted {whole:.1f} s; killed {args.times} times, {unstarted} before the run had begun; "
-            f"resumed {resumed}; runs that lost a finished fold {lost}, that refitted one {again}, whose predictions differ {differing}"
-        )
+        print(f"uninterrupted {whole:.1f} s; killed {args.times} times, {unstarted} before the run had begun")
+        print(f"resumed {resumed}; lost a finished fold: {lost}; refitted one: {again}; other predictions: {differing}")
 
 
 if __name__ == "__main__":

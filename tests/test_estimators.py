@@ -197,3 +197,38 @@ def test_careless_options_get_one_sentence(options, answer, frame):
     with pytest.raises(UserError, match=answer.replace("(", r"\(")) as caught:
         AutoMLRegressor(progress=False, **options).fit(frame[["amount", "count"]], frame["price"])
     assert "Fix:" in str(caught.value)
+
+
+def test_monotone_constraints_hold_in_the_exported_file(frame, tmp_path):
+    X = frame[["amount", "count", "colour"]]
+    aml = AutoMLRegressor(**QUICK | {"include_families": None}, monotone_constraints={"amount": -1})
+    aml.fit(X, frame["price"])
+    aml.export(tmp_path / "m.onnx")
+    rows = pd.DataFrame({"amount": np.linspace(0, 60, 200), "count": 5, "colour": "red"})
+    for model in (aml, load_model(tmp_path / "m.onnx")):
+        assert (np.diff(model.predict(rows)) <= 1e-9).all()
+    assert {m.family for m in aml.leader.members} <= {"lightgbm", "xgboost", "catboost"}
+    with pytest.raises(UserError, match="'colour', which is no numeric feature"):
+        AutoMLRegressor(progress=False, monotone_constraints={"colour": 1}).fit(X, frame["price"])
+
+
+def test_a_metric_of_labels_gets_its_threshold_and_the_file_uses_it(tmp_path):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=800)})
+    y = pd.Series(np.where(rng.random(800) < 1 / (1 + np.exp(3 - X["x"])), "rare", "common"), name="y")
+    aml = AutoMLClassifier(
+        max_runtime_secs=60, max_models=1, include_families=["linear"], sort_metric="f1", progress=False
+    )
+    aml.fit(X, y)
+    assert aml.leader.threshold < 0.45
+    aml.export(tmp_path / "m.onnx")
+    assert list(load_model(tmp_path / "m.onnx").predict(X)) == list(aml.predict(X))
+    usual = aml.predict_proba(X)[:, 1] >= 0.5
+    assert (aml.predict(X) == "rare").sum() > usual.sum()
+
+
+def test_quality_tells_what_stands_out(frame):
+    X = frame[["amount", "count"]].assign(one=1, leak=frame["price"] * 2)
+    aml = AutoMLRegressor(**QUICK).fit(X, frame["price"])
+    told = aml.quality
+    assert "one" in set(told.column) and "leak" in set(told.column[told.level == "warning"])

@@ -15,8 +15,10 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 from tabwright import automl, leaderboard
 from tabwright.automl import Finished, RowColumns
 from tabwright.config import Config
+from tabwright.data.quality import quality_report
 from tabwright.data.readers import read_table
 from tabwright.data.table import Table
+from tabwright.data.target import Target
 from tabwright.errors import DataError, OptionError
 from tabwright.evaluation import class_codes
 from tabwright.export import ExportReport, export, graph_inputs, serialise
@@ -230,10 +232,25 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         columns = ["model_id", "fold", "status", "reason", "seconds", "peak_memory_mib"]
         return pd.DataFrame([{c: getattr(r, c) for c in columns} for r in bad], columns=columns)
 
+    @property
+    def quality(self) -> pd.DataFrame:
+        """What stands out in the training table: level (info or warning), column, message."""
+        finished = self._fitted()
+        table = Table.load(finished.run.table_dir)
+        problem, schema = finished.problem, finished.schema
+        every = np.arange(table.n_rows)
+        target = Target(
+            schema.target or "target", problem.task, problem.user_y(every), np.ones(table.n_rows, bool),
+            schema.classes or (), schema.class_dtype, problem.mean, problem.scale,
+        )  # fmt: skip
+        notes = quality_report(table, target)
+        return pd.DataFrame([(n.level, n.column, n.message) for n in notes], columns=["level", "column", "message"])
+
     # --- prediction -------------------------------------------------------------------------------------------
 
     def _predict_canonical(self, X: Any) -> Floats:
-        return self._fitted().ensemble.predict_canonical(self._table(X))
+        table = self._table(X)
+        return self._fitted().scorer()(table)
 
     def model_performance(self, X: Any, y: Any) -> dict[str, float]:
         """All metrics of the task on the given rows; rows with a missing target are left out."""
@@ -241,7 +258,9 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         frame, y_column = _read(X, y, y if isinstance(y, str) else None)
         keep = y_column.notna().to_numpy()
         prediction = self._predict_canonical(frame[keep])
-        return evaluate(finished.problem.task, self._codes(y_column[keep]), prediction)
+        return evaluate(
+            finished.problem.task, self._codes(y_column[keep]), prediction, finished.ensemble.threshold
+        )
 
     def _codes(self, y: pd.Series) -> Array:
         return np.asarray(pd.to_numeric(y), np.float64)

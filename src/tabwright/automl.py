@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
@@ -21,21 +22,23 @@ from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
 from tabwright.engine.fold import load_fold_model
 from tabwright.engine.local import LocalEngine
-from tabwright.export import Package
+from tabwright.errors import OptionError, ParityError
+from tabwright.export import Package, in_memory
 from tabwright.features.recipe import FittedPart
-from tabwright.metrics import evaluate, find_metric
+from tabwright.metrics import as_needed, evaluate, find_metric
+from tabwright.metrics.base import Needs
 from tabwright.models.base import Family
 from tabwright.pipeline import Ensemble, Member
 from tabwright.schema import Schema
 from tabwright.search.budget import Budget
 from tabwright.search.loop import Observer, Search, SearchOptions
-from tabwright.search.policy import folds_for, training_rows
+from tabwright.search.policy import folds_for, holdout_share, training_rows
 from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
 from tabwright.search.state import State
 from tabwright.search.strategy import Strategy
 from tabwright.store.run_dir import RunDir
-from tabwright.types import Array, Floats, Task
+from tabwright.types import Array, Floats, Kind, Task
 
 SAMPLE_ROWS = 2000  # kept for the parity check and for measuring
 
@@ -68,6 +71,22 @@ class Finished:
     interrupted: bool
     seconds: float
     profiles: dict[str, dict[str, float]] = field(default_factory=dict)
+    _scorer: Callable[[Table], Floats] | None = field(default=None, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_scorer": None}  # holds an onnxruntime session, made anew when needed
+
+    def scorer(self) -> Callable[[Table], Floats]:
+        """What predicts: the exported graph in memory, many times faster on single rows than the Python models.
+
+        It is compared with them when it is made; where it can't be made or differs, they predict themselves.
+        """
+        if self._scorer is None:
+            try:
+                self._scorer = in_memory(self.package(), self.config.cores)
+            except (ParityError, ValueError):
+                self._scorer = self.ensemble.predict_canonical
+        return self._scorer
 
     def package(self, ensemble: Ensemble | None = None) -> Package:
         """What ``export`` needs."""
@@ -106,6 +125,7 @@ def fit(
             infer_schema(X, None, target.task, dict(config.kinds)), target=target.name,
             classes=target.classes or None, class_dtype=target.class_dtype,
         )  # fmt: skip
+        _check_monotone(config, schema)
         table = Table.from_frame(X, schema)
         problem = _problem(table, target, config, rows, budget)
         _store(run, table, problem, target, config)
@@ -156,12 +176,27 @@ def _workers(config: Config) -> tuple[int, int]:
 
 def _families(task: Task, config: Config, table: Table) -> tuple[Family, ...]:
     families = families_for(task, config.include_families, config.exclude_families)
-    return tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
+    families = tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
+    return tuple(f for f in families if f.monotone) if config.monotone_constraints else families
+
+
+def _check_monotone(config: Config, schema: Schema) -> None:
+    numeric = {c.name for c in schema.numeric if c.kind is not Kind.DATETIME}
+    for name in config.monotone_constraints or {}:
+        if name not in numeric:
+            raise OptionError(
+                "monotone_constraints",
+                f"names {name!r}, which is no numeric feature",
+                f"name one of {', '.join(sorted(numeric)[:20])}",
+            )
 
 
 def _problem(table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget) -> Problem:
     n_folds = folds_for(table, target.task, target.n_classes, config.nfolds, config.cores, budget)
-    folds = make_folds(table.n_rows, target.y, target.task, n_folds, config.seed, groups=rows.group, time=rows.time)
+    folds = make_folds(
+        table.n_rows, target.y, target.task, n_folds, config.seed,
+        groups=rows.group, time=rows.time, holdout=holdout_share(table.n_rows),
+    )  # fmt: skip
     train = folds.train
     limit = training_rows(table, target.task, target.n_classes, n_folds, budget)
     if limit < len(train[0]):
@@ -250,6 +285,7 @@ def _finish(
     interrupted: bool, seconds: float,
 ) -> Finished:  # fmt: skip
     ensemble = assemble(run, problem, state.leader.weights, state.leader.name)
+    ensemble = replace(ensemble, threshold=_threshold(problem, state))
     chosen = np.sort(np.random.default_rng(config.seed).permutation(table.n_rows)[:SAMPLE_ROWS])
     if not state.leader.weights or not problem.metric.better(state.leader.score, _trivial_score(problem)):
         notes = [*notes, "No candidate beats a constant prediction: the target may not depend on these columns"]
@@ -261,11 +297,24 @@ def _finish(
         state,
         ensemble,
         table.take(chosen),
-        _metrics(problem, state),
+        _metrics(problem, state, ensemble.threshold),
         notes,
         interrupted,
         seconds,
     )
+
+
+def _threshold(problem: Problem, state: State) -> float:
+    """P(second class) from which the label is the second class: the best out of fold for a metric of labels."""
+    prediction = state.leader.prediction
+    if problem.task is not Task.BINARY or problem.metric.needs is not Needs.LABELS or prediction is None:
+        return 0.5
+    y = problem.user_y(problem.evaluation_rows())
+    tried = np.unique(np.quantile(prediction, np.linspace(0.005, 0.995, 199)).round(4))
+    losses = [problem.metric.loss(y, as_needed(problem.metric, prediction, t)) for t in tried]
+    best = float(tried[int(np.argmin(losses))])
+    usual = problem.metric.loss(y, as_needed(problem.metric, prediction))
+    return best if min(losses) < usual else 0.5
 
 
 def _trivial_score(problem: Problem) -> float:
@@ -289,11 +338,11 @@ def assemble(run: RunDir, problem: Problem, weights: tuple[tuple[str, float], ..
     )
 
 
-def _metrics(problem: Problem, state: State) -> dict[str, float]:
+def _metrics(problem: Problem, state: State, threshold: float) -> dict[str, float]:
     """All metrics of the leader, out of fold."""
     rows = problem.evaluation_rows()
     prediction: Floats | None = state.leader.prediction
     if prediction is None:
         prediction = np.tile(np.array(problem.constant()), (len(rows), 1))
-    found = evaluate(problem.task, problem.user_y(rows), prediction)
+    found = evaluate(problem.task, problem.user_y(rows), prediction, threshold)
     return {k: v for k, v in found.items() if math.isfinite(v)}

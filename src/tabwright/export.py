@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ from tabwright.seal import KEY, PLACEHOLDER, seal
 from tabwright.types import Array, Floats, Strings, Task
 
 FORMAT = 1
-PARITY_ROWS = 2000
+PARITY_ROWS, QUICK_PARITY_ROWS = 2000, 100
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,30 @@ def predict_bytes(model: bytes, task: Task, rows: Table) -> Floats:
     output = "prediction" if task is Task.REGRESSION else "probabilities"
     values = run_batched(session(model), graph_inputs(rows), output)
     return values[:, None] if task is Task.REGRESSION else values
+
+
+def in_memory(package: Package, n_threads: int) -> Callable[[Table], Floats]:
+    """A function from rows to canonical predictions that runs the graph, after a check on some rows.
+
+    Raises
+    ------
+    ParityError
+        If the graph and the Python models differ on the sample.
+    """
+    model = serialise(package)
+    rows = package.sample.take(np.arange(min(package.sample.n_rows, QUICK_PARITY_ROWS)))
+    require(merge([check(model, package, rows), check(model, package, awkward_rows(rows))]))
+    running = session(model, n_threads)
+    task = package.ensemble.task
+    output = "prediction" if task is Task.REGRESSION else "probabilities"
+
+    def predict(table: Table) -> Floats:
+        values = run_batched(running, graph_inputs(table), output)
+        if task is Task.REGRESSION:
+            return values[:, None]
+        return values[:, 1:] if task is Task.BINARY else values
+
+    return predict
 
 
 def awkward_rows(sample: Table, n: int = 64, seed: int = 0) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Session:
         self.n_classes: int = facts["n_classes"]
         self.metric = find_metric(facts["sort_metric"], self.task)
         self.mean, self.scale = float(facts["mean"]), float(facts["scale"])
+        self.monotone: dict[str, int] = facts["config"].get("monotone_constraints") or {}
         self.table = Table.load(self.run.table_dir, mmap=True)
         self.y = self.run.load_array("target", "y")
         self.weight: Floats | None = (
@@ -67,7 +69,7 @@ class Session:
         train_rows, valid_rows = self.rows(job.fold)
         keys, features, X_train, X_valid = self._matrices(recipe, job.fold, train_rows, valid_rows)
         made = time.monotonic()
-        columns = _columns(features, recipe, self.table)
+        columns = _columns(features, recipe, self.monotone)
         context = FitContext(self.task, self.n_classes, columns, job.candidate.seed + job.fold, job.n_threads, deadline)
         train = self._sample(X_train, train_rows)
         valid = self._sample(X_valid, valid_rows)
@@ -190,9 +192,13 @@ def load_fold_model(run: RunDir, model_id: str, fold: int, parts: dict[str, Fitt
     return FoldModel(FittedFeatures((*shared, *content["parts"])), content["model"])
 
 
-def _columns(features: FittedFeatures, recipe: Recipe, _table: Table) -> Columns:
+def _columns(features: FittedFeatures, recipe: Recipe, monotone: dict[str, int]) -> Columns:
+    """What the family is told of the features; a monotone column is one that is passed on as it is."""
     columns = features.columns()
-    return columns if recipe.view is View.NATIVE else Columns(columns.n_features)
+    directions = tuple(monotone.get(name, 0) for name in features.names) if monotone else ()
+    if recipe.view is View.NATIVE:
+        return replace(columns, monotone=directions)
+    return Columns(columns.n_features, monotone=directions)
 
 
 __all__ = ["Family", "Session", "load_fold_model"]

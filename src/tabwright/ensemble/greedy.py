@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from tabwright.metrics import as_needed
 from tabwright.metrics.base import Metric
 from tabwright.types import Array, Floats
 
+FREELOADING = 0.05
 MAX_ROWS = 40_000  # more rows than this make the choice slower, not better
 
 
@@ -77,4 +78,23 @@ def select(
             waited += 1
         if waited >= patience or len(order) == 1 or time.monotonic() - started > seconds:
             break
-    return np.asarray(best_counts / best_counts.sum())
+    return _without_freeloaders(best_counts / best_counts.sum(), predictions, loss, best, single[first])
+
+
+def _without_freeloaders(
+    weights: Floats, predictions: Sequence[Floats], loss: Callable[[Floats], float], best: float, alone: float
+) -> Floats:
+    """The weights without members that contribute next to nothing, lightest first: each costs time in production.
+
+    All that are dropped together give up at most ``FREELOADING`` of what the ensemble gains over its best member.
+    """
+    allowed = best + FREELOADING * (alone - best)
+    for k in np.argsort(weights):
+        if 0 < weights[k] < 0.5:
+            fewer = weights.copy()
+            fewer[k] = 0.0
+            fewer /= fewer.sum()
+            blend = np.sum([w * p for w, p in zip(fewer, predictions, strict=True) if w > 0], axis=0)
+            if loss(blend) <= allowed:
+                weights = fewer
+    return weights

@@ -87,6 +87,7 @@ class Family:
     source: str  # the literature
     max_rows: int | None = None  # not offered for larger tables
     max_features: int | None = None
+    monotone: bool = False  # honours Columns.monotone
 
 
 def apply_link(raw: Floats, link: Link, task: Task) -> Floats:

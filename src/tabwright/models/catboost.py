@@ -221,4 +221,5 @@ def _blob(model: Any) -> bytes:
 CATBOOST = Family(
     "catboost", "CatBoost gradient boosting", frozenset(Task), View.TREES, SPACE, fit,
     source="Prokhorenkova et al. 2018, CatBoost: unbiased boosting with categorical features, NeurIPS 31",
+    monotone=True,
 )

@@ -197,4 +197,5 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
 LIGHTGBM = Family(
     "lightgbm", "LightGBM gradient boosting", frozenset(Task), View.NATIVE, SPACE, fit,
     source="Ke et al. 2017, LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 30",
+    monotone=True,
 )

@@ -24,6 +24,11 @@ def folds_for(table: Table, task: Task, n_classes: int, wanted: int | str, cores
     return 5 if allowed >= 5 else 3 if allowed >= 3 else 1
 
 
+def holdout_share(n_rows: int) -> float:
+    """Share of the rows that a hold-out keeps back: a fifth of a small table, some 15,000 rows of a large one."""
+    return min(0.2, max(0.05, 15_000 / n_rows))
+
+
 def fold_seconds(n_rows: int, n_columns: int, task: Task, n_classes: int) -> float:
     """A guess, before anything is measured, of what one fold of a boosted-trees default takes on one core."""
     classes = 1.0 + CLASS_FACTOR * max(0, n_classes - 2) if task is Task.MULTICLASS else 1.0

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from tabwright.ensemble.greedy import select
+from tabwright.metrics import METRICS, find_metric, score
+from tabwright.testing.metrics import sample
+from tabwright.types import Task
+
+
+def regressors(n=4, rows=500):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=rows)
+    return y, [(y + rng.normal(size=rows) * 0.5)[:, None] for _ in range(n)]
+
+
+def test_independent_errors_are_averaged():
+    y, predictions = regressors()
+    weights = select(predictions, y, find_metric("rmse", Task.REGRESSION))
+    assert weights.sum() == pytest.approx(1) and (weights > 0.1).all()
+
+
+def test_the_ensemble_is_never_worse_than_its_best_member():
+    for metric in METRICS:
+        for task in metric.tasks:
+            y, _, random = sample(task)
+            models = [random, sample(task, seed=1)[2], 0.5 * random + 0.5 * sample(task, seed=2)[2]]
+            weights = select(models, y, metric)
+            blend = sum(w * m for w, m in zip(weights, models, strict=True))
+            best = min(-score(metric, y, m) if metric.greater_is_better else score(metric, y, m) for m in models)
+            got = -score(metric, y, blend) if metric.greater_is_better else score(metric, y, blend)
+            assert got <= best + 1e-12
+
+
+def test_a_copy_adds_nothing_and_a_bad_model_is_left_out():
+    y, (good, *_) = regressors()
+    weights = select([good, good.copy(), good + 5.0], y, find_metric("rmse", Task.REGRESSION))
+    assert weights[2] == 0 and (weights > 0).sum() == 1
+
+
+def test_large_tables_are_sampled_and_give_the_same_again():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 60_000)
+    models = [np.clip(y[:, None] * 0.3 + rng.random((60_000, 1)) * 0.7, 0, 1) for _ in range(3)]
+    metric = find_metric("roc_auc", Task.BINARY)
+    np.testing.assert_array_equal(select(models, y, metric), select(models, y, metric))
