@@ -25,8 +25,7 @@ from tabwright.engine.local import LocalEngine
 from tabwright.errors import OptionError, ParityError
 from tabwright.export import Package, in_memory
 from tabwright.features.recipe import FittedPart
-from tabwright.metrics import as_needed, evaluate, find_metric
-from tabwright.metrics.base import Needs
+from tabwright.metrics import best_threshold, evaluate, find_metric
 from tabwright.models.base import Family
 from tabwright.pipeline import Ensemble, Member
 from tabwright.schema import Schema
@@ -285,7 +284,9 @@ def _finish(
     interrupted: bool, seconds: float,
 ) -> Finished:  # fmt: skip
     ensemble = assemble(run, problem, state.leader.weights, state.leader.name)
-    ensemble = replace(ensemble, threshold=_threshold(problem, state))
+    if state.leader.prediction is not None:
+        y = problem.user_y(problem.evaluation_rows())
+        ensemble = replace(ensemble, threshold=best_threshold(problem.metric, y, state.leader.prediction))
     chosen = np.sort(np.random.default_rng(config.seed).permutation(table.n_rows)[:SAMPLE_ROWS])
     if not state.leader.weights or not problem.metric.better(state.leader.score, _trivial_score(problem)):
         notes = [*notes, "No candidate beats a constant prediction: the target may not depend on these columns"]
@@ -302,19 +303,6 @@ def _finish(
         interrupted,
         seconds,
     )
-
-
-def _threshold(problem: Problem, state: State) -> float:
-    """P(second class) from which the label is the second class: the best out of fold for a metric of labels."""
-    prediction = state.leader.prediction
-    if problem.task is not Task.BINARY or problem.metric.needs is not Needs.LABELS or prediction is None:
-        return 0.5
-    y = problem.user_y(problem.evaluation_rows())
-    tried = np.unique(np.quantile(prediction, np.linspace(0.005, 0.995, 199)).round(4))
-    losses = [problem.metric.loss(y, as_needed(problem.metric, prediction, t)) for t in tried]
-    best = float(tried[int(np.argmin(losses))])
-    usual = problem.metric.loss(y, as_needed(problem.metric, prediction))
-    return best if min(losses) < usual else 0.5
 
 
 def _trivial_score(problem: Problem) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabwright.metrics import score
+from tabwright.metrics import best_threshold, score, tuned_score
 from tabwright.metrics.base import Metric
 from tabwright.search.problem import Problem
 from tabwright.search.state import State
@@ -36,13 +36,14 @@ def score_interval(
     Efron & Tibshirani 1993, "An introduction to the bootstrap".
     """
     rng = np.random.default_rng(seed)
+    threshold = best_threshold(metric, y, prediction, weight)
     n = len(y)
     size = min(n, BOOTSTRAP_ROWS)
     values = []
     for _ in range(BOOTSTRAP_ROUNDS if n <= 5000 else 60):
         rows = rng.integers(0, n, size)
-        values.append(score(metric, y[rows], prediction[rows], None if weight is None else weight[rows]))
-    centre = score(metric, y, prediction, weight)
+        values.append(score(metric, y[rows], prediction[rows], None if weight is None else weight[rows], threshold))
+    centre = score(metric, y, prediction, weight, threshold)
     low, high = np.nanquantile(np.array(values) - np.nanmean(values), [0.025, 0.975]) * math.sqrt(size / n)
     return float(centre + low), float(centre + high)
 
@@ -73,7 +74,8 @@ def table(state: State, profiles: dict[str, dict[str, float]]) -> pd.DataFrame:
         )
     constant = np.tile(np.array(problem.constant()), (len(rows), 1))
     out.append(
-        _row("constant", "constant", score(problem.metric, y, constant, weight), "ok", 0) | {"_prediction": constant}
+        _row("constant", "constant", tuned_score(problem.metric, y, constant, weight), "ok", 0)
+        | {"_prediction": constant}
     )
     for row in out:
         row.update(profiles.get(row["model_id"], {}))

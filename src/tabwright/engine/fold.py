@@ -28,7 +28,7 @@ from tabwright.features.recipe import (
     fit_part,
     to_float32,
 )  # fmt: skip
-from tabwright.metrics import find_metric, score
+from tabwright.metrics import find_metric, tuned_score
 from tabwright.models import family
 from tabwright.models.base import Columns, Family, FitContext, Sample, View, apply_link
 from tabwright.pipeline import CODEC, FoldModel
@@ -90,7 +90,7 @@ class Session:
         y: Array = self.y[rows]
         if self.task is Task.REGRESSION:
             y, prediction = self.mean + self.scale * y, self.mean + self.scale * prediction
-        return score(self.metric, y, prediction, None if self.weight is None else self.weight[rows])
+        return tuned_score(self.metric, y, prediction, None if self.weight is None else self.weight[rows])
 
     def _sample(self, X: Floats, rows: Ints) -> Sample:
         weight = None

@@ -54,6 +54,23 @@ def score(metric: Metric, y: Array, prediction: Floats, weight: Floats | None = 
     return metric.score(y, as_needed(metric, prediction, threshold), weight)
 
 
+def best_threshold(metric: Metric, y: Array, prediction: Floats, weight: Floats | None = None) -> float:
+    """P(second class) from which the label is the second class, such that a metric of labels is best; else 0.5.
+
+    One of 99 quantiles of the predictions, and 0.5 unless another is better.
+    """
+    if metric.needs is not Needs.LABELS or prediction.shape[1] != 1:
+        return 0.5
+    tried = [0.5, *np.unique(np.quantile(prediction, np.linspace(0.005, 0.995, 99)).round(6)).tolist()]
+    losses = [metric.loss(y, as_needed(metric, prediction, t), weight) for t in tried]
+    return float(tried[int(np.argmin(losses))])
+
+
+def tuned_score(metric: Metric, y: Array, prediction: Floats, weight: Floats | None = None) -> float:
+    """:func:`score` at :func:`best_threshold`: what a model can reach, whatever the shares of the classes."""
+    return score(metric, y, prediction, weight, best_threshold(metric, y, prediction, weight))
+
+
 def as_needed(metric: Metric, prediction: Floats, threshold: float = 0.5) -> Floats:
     """The canonical prediction in the form that ``metric`` reads."""
     if metric.needs is Needs.VALUES:

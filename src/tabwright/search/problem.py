@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tabwright.metrics import score
+from tabwright.metrics import tuned_score
 from tabwright.metrics.base import Metric
 from tabwright.types import Array, Floats, Ints, Task
 
@@ -55,5 +55,5 @@ class Problem:
         rows = self.evaluation_rows()
         prediction = np.tile(np.array(self.constant()), (len(rows), 1))
         weight = None if self.weight is None else self.weight[rows]
-        value = score(self.metric, self.user_y(rows), prediction, weight)
+        value = tuned_score(self.metric, self.user_y(rows), prediction, weight)
         return -value if self.metric.greater_is_better else value

@@ -9,7 +9,9 @@ import numpy as np
 
 from tabwright.engine.base import FoldResult, Status
 from tabwright.ensemble.greedy import select
-from tabwright.metrics import score
+from tabwright.metrics import tuned_score
+from tabwright.metrics.base import Needs
+from tabwright.metrics.log_loss import LOG_LOSS
 from tabwright.pipeline import Candidate
 from tabwright.search.problem import Problem
 from tabwright.store.journal import FoldRecord, Journal
@@ -96,14 +98,14 @@ class State:
         """Make an ensemble of complete candidates the leader."""
         terms = [w * p for m, w in weights if (p := self.entries[m].prediction) is not None]
         blend = np.sum(terms, axis=0)
-        self.leader = Blend(weights, score(self.problem.metric, self._y, blend, self._weight), blend)
+        self.leader = Blend(weights, tuned_score(self.problem.metric, self._y, blend, self._weight), blend)
         return self.leader
 
     def complete(self, entry: Entry) -> None:
         """All folds are there: gather the out-of-fold prediction and score it."""
         parts = [self.run.prediction(entry.candidate.model_id, k) for k in range(self.problem.n_folds)]
         entry.prediction = self.problem.user_prediction(np.concatenate(parts))
-        entry.score = score(self.problem.metric, self._y, entry.prediction, self._weight)
+        entry.score = tuned_score(self.problem.metric, self._y, entry.prediction, self._weight)
         entry.status = "ok"
 
     def finished(self) -> list[Entry]:
@@ -118,7 +120,10 @@ class State:
         if not done:
             return False
         predictions = [e.prediction for e in done if e.prediction is not None]
-        weights = select(predictions, self._y, self.problem.metric, self._weight, seconds=seconds)
+        metric = self.problem.metric
+        if metric.needs is Needs.LABELS:  # too coarse to climb by: probabilities tell more
+            metric = LOG_LOSS
+        weights = select(predictions, self._y, metric, self._weight, seconds=seconds)
         chosen = tuple((e.candidate.model_id, float(w)) for e, w in zip(done, weights, strict=True) if w > 0)
         before = self.leader
         if chosen == before.weights:
