@@ -67,6 +67,7 @@ def test_commands_on_a_run(run, csv):
         (("leaderboard", run, "--csv"), "score_ci_low"),
         (("failures", run), "nothing failed"),
         (("audit", run), "leader:"),
+        (("replay", run), "predictions are identical"),
         (("export", run, "--out", csv.parent / "again.onnx"), "parity"),
         (("evaluate", model, csv), "rmse"),
         (("profile", model, csv), "rows/s"),

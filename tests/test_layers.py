@@ -20,7 +20,7 @@ LAYERS = (
     ("search",),
     ("config", "export", "leaderboard"),
     ("automl", "progress", "runtime", "evaluation"),
-    ("api",),
+    ("api", "replay"),
     ("cli", "testing"),
 )
 RANK = {name: k for k, names in enumerate(LAYERS) for name in names}

@@ -164,7 +164,8 @@ def load(run: RunDir) -> Finished:
         state.restore(journal)
     finally:
         journal.close()
-    state.update_leader(seconds=10.0)
+    if not state.leader.weights:
+        state.update_leader(seconds=10.0)
     return _finish(run, table, problem, state, config, stored["notes"], interrupted=False, seconds=0.0)
 
 

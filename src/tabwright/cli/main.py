@@ -18,10 +18,13 @@ from tabwright.cli.fit import FIT
 from tabwright.cli.leaderboard import LEADERBOARD
 from tabwright.cli.predict import PREDICT
 from tabwright.cli.profile import PROFILE
+from tabwright.cli.replay import REPLAY
 from tabwright.cli.resume import RESUME
 from tabwright.errors import UserError
 
-COMMANDS: tuple[Command, ...] = (FIT, RESUME, LEADERBOARD, EXPORT, PREDICT, EVALUATE, PROFILE, FAILURES, AUDIT, DEMO)
+COMMANDS: tuple[Command, ...] = (
+    FIT, RESUME, LEADERBOARD, EXPORT, PREDICT, EVALUATE, PROFILE, FAILURES, AUDIT, REPLAY, DEMO,
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:

@@ -27,6 +27,7 @@ SPACE: Space = {
     "dropout": Real(0.0, 0.4, 0.2),
     "epochs": Integer(15, 120, 40, log=True),
 }
+SCHEDULE = "schedule"  # parameter: an earlier training's ``FittedMLP.schedule``, to repeat it
 PATIENCE = 8  # epochs without a gain after which the learning rate falls, and then training ends
 COOLING, COOLING_EPOCHS = 0.6, 10  # the share of the schedule at which the fall starts, and what it may still take
 SCORE_ROWS = 4096
@@ -42,6 +43,7 @@ class FittedMLP:
     activation: str  # "relu" or "silu"
     n_iterations: int
     link: Link
+    schedule: tuple[tuple[float, float], ...] = ()  # of the learning rate, to train again alike
 
     def predict(self, X: Floats) -> Floats:
         parts = [self._chunk(X[i : i + SCORE_ROWS]) for i in range(0, len(X), SCORE_ROWS)]
@@ -188,13 +190,27 @@ class _Trainer:
         return [(w.copy(), b.copy()) for w, b in self.layers]
 
 
-def _train(trainer: _Trainer, valid: Sample | None, epochs: int, context: FitContext) -> tuple[Layers, int]:
-    """The layers of the best epoch and its number. The learning rate falls to 0 over the epochs that fit in."""
+Schedule = tuple[tuple[float, float], ...]  # per epoch: the share of the schedule behind it, and its own
+
+
+def _train(
+    trainer: _Trainer, valid: Sample | None, epochs: int, context: FitContext, given: Schedule | None
+) -> tuple[Layers, int, Schedule]:
+    """The layers of the best epoch, its number, and the schedule.
+
+    The learning rate falls to 0 over the epochs that fit in; a ``given`` schedule repeats an earlier training
+    whatever the clock says.
+    """
     best, best_loss, best_epoch, done, longest, stale = trainer.snapshot(), math.inf, 0, 0.0, 0.0, 0
-    epoch, planned = 0, epochs
+    epoch, planned, schedule = 0, epochs, []
     while done < 1.0 - 1e-9:
         start = time.monotonic()
         per_epoch = (1.0 - done) / max(1, planned - epoch)
+        if given is not None:
+            if epoch >= len(given):
+                break
+            done, per_epoch = given[epoch]
+        schedule.append((done, per_epoch))
         # a pass that the deadline cuts counts too, so that slow first passes yield something
         whole = trainer.epoch(done, per_epoch / trainer.steps_per_epoch, context.deadline - longest * 0.1)
         epoch, done = epoch + 1, done + per_epoch
@@ -205,14 +221,15 @@ def _train(trainer: _Trainer, valid: Sample | None, epochs: int, context: FitCon
         stale += 1
         if loss < best_loss or valid is None:
             best, best_loss, best_epoch, stale = trainer.snapshot(), loss, epoch, 0
-        fitting = int(0.95 * context.seconds_left() / longest) if math.isfinite(context.deadline) else epochs
-        planned = min(planned, epoch + max(fitting, 0))
-        if not whole or planned <= epoch or (stale >= PATIENCE and done > COOLING):
+        if given is None:
+            fitting = int(0.95 * context.seconds_left() / longest) if math.isfinite(context.deadline) else epochs
+            planned = min(planned, epoch + max(fitting, 0))
+        if not whole or (given is None and planned <= epoch) or (stale >= PATIENCE and done > COOLING):
             break
         if stale >= PATIENCE:  # overfitting at a high rate: fall from the best point instead
             trainer.restore(best)
             done, stale, planned = COOLING, 0, min(planned, epoch + COOLING_EPOCHS)
-    return best, best_epoch
+    return best, best_epoch, tuple(schedule)
 
 
 def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext) -> FittedMLP:
@@ -221,11 +238,11 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
     epochs = int(params[ROUNDS] if ROUNDS in params else settings["epochs"])
     with blas_threads(context.n_threads), np.errstate(over="ignore", invalid="ignore"):
         trainer = _Trainer(train, settings, context)
-        layers, best_epoch = _train(trainer, valid, epochs, context)
+        layers, best_epoch, schedule = _train(trainer, valid, epochs, context, params.get(SCHEDULE))
     if best_epoch == 0:
         raise FitError("the network found no finite loss in the time it had")
     weights, biases = (tuple(part) for part in zip(*layers, strict=True))
-    return FittedMLP(weights, biases, trainer.activation, best_epoch, LINKS[context.task])
+    return FittedMLP(weights, biases, trainer.activation, best_epoch, LINKS[context.task], schedule)
 
 
 MLP = Family(
