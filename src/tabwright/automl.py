@@ -22,7 +22,7 @@ from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
 from tabwright.engine.fold import load_fold_model
 from tabwright.engine.local import LocalEngine
-from tabwright.errors import OptionError, ParityError
+from tabwright.errors import OptionError, ParityError, RunError
 from tabwright.export import Package, in_memory
 from tabwright.features.recipe import FittedPart
 from tabwright.metrics import best_threshold, evaluate, find_metric
@@ -127,7 +127,11 @@ def fit(
         _check_monotone(config, schema)
         table = Table.from_frame(X, schema)
         problem = _problem(table, target, config, rows, budget)
-        _store(run, table, problem, target, config)
+        try:
+            _store(run, table, problem, target, config)
+        except OSError as error:
+            raise RunError(f"The run directory {run.path} can't be written ({error.strerror})",
+                           "name a folder with more room") from error
         engine.open(run.path)
         return _search_and_assemble(run, table, problem, config, engine, budget, observer, list(target.notes))
     finally:
@@ -174,8 +178,8 @@ def _workers(config: Config) -> tuple[int, int]:
     return max(1, config.cores), 1
 
 
-def _families(task: Task, config: Config, table: Table) -> tuple[Family, ...]:
-    families = families_for(task, config.include_families, config.exclude_families)
+def _families(problem: Problem, config: Config, table: Table) -> tuple[Family, ...]:
+    families = families_for(problem.task, config.include_families, config.exclude_families, problem.n_classes)
     families = tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
     return tuple(f for f in families if f.monotone) if config.monotone_constraints else families
 
@@ -264,7 +268,7 @@ def _search_and_assemble(
     budget.reserve_s = reserve(budget)
     journal = run.journal()
     repeatable = config.max_models is not None
-    families = _families(problem.task, config, table)
+    families = _families(problem, config, table)
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable)
     options = SearchOptions(config.max_models, config.max_runtime_secs_per_model, repeatable)
     search = Search(problem, run, journal, strategy, engine, budget, options, observer)
@@ -275,6 +279,12 @@ def _search_and_assemble(
         journal.add_event("finished", f"search ended after {budget.elapsed():.1f} s")
     finally:
         journal.close()
+    if journal.broken:
+        told = (
+            f"The journal could not be written to the end ({journal.broken}): the leader is complete, "
+            "but the run can't be resumed from its last folds"
+        )
+        notes = [*notes, told]
     finished = _finish(run, table, problem, state, config, notes, interrupted=search.interrupted, seconds=0.0)
     finished.seconds = budget.elapsed()
     return finished
@@ -290,7 +300,7 @@ def _finish(
         ensemble = replace(ensemble, threshold=best_threshold(problem.metric, y, state.leader.prediction))
     chosen = np.sort(np.random.default_rng(config.seed).permutation(table.n_rows)[:SAMPLE_ROWS])
     if not state.leader.weights or not problem.metric.better(state.leader.score, _trivial_score(problem)):
-        notes = [*notes, "No candidate beats a constant prediction: the target may not depend on these columns"]
+        notes = [*notes, _why_nothing_leads(state)]
     return Finished(
         run,
         config,
@@ -304,6 +314,17 @@ def _finish(
         interrupted,
         seconds,
     )
+
+
+def _why_nothing_leads(state: State) -> str:
+    """The sentence for a run whose leader is the constant prediction."""
+    if state.finished():
+        return "No candidate beats a constant prediction: the target may not depend on these columns"
+    reasons = [e.reason for e in state.entries.values() if e.status == "failed"]
+    if reasons:
+        common = max(set(reasons), key=reasons.count)
+        return f"No candidate beats a constant prediction: {len(reasons)} failed, most often by {common}"
+    return "No candidate beats a constant prediction: none was finished within the budget, so give more time"
 
 
 def _trivial_score(problem: Problem) -> float:

@@ -104,3 +104,26 @@ def test_no_process_is_left_behind():
     time.sleep(0.2)
     left = [c for c in psutil.Process(os.getpid()).children() if "tabwright.engine.worker" in " ".join(c.cmdline())]
     assert left == []
+
+
+FULL = """
+import resource, sys, warnings
+import numpy as np, pandas as pd
+from tabwright import AutoMLRegressor
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))  # the kernel refuses to let any file grow past this
+rng = np.random.default_rng(0)
+X = pd.DataFrame(rng.normal(size=(1500, 4)), columns=list("abcd"))
+y = X["a"] * 2 + X["b"] + rng.normal(size=1500)
+aml = AutoMLRegressor(max_runtime_secs=40, max_models=2, include_families=["extra_trees", "linear"], progress=False)
+aml.fit(X, y)
+print(aml.failures().reason.iloc[0], [m.family for m in aml.leader.members], np.isfinite(aml.predict(X)).all())
+"""
+
+
+def test_files_that_can_not_be_written_cost_only_their_candidate():
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "File too large" in done.stdout
+    assert "['linear'] True" in done.stdout

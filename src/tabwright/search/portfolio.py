@@ -15,13 +15,21 @@ from tabwright.types import Params, Task
 ORDER: tuple[str, ...] = (
     "lightgbm", "catboost", "xgboost", "mlp", "linear", "extra_trees", "random_forest", "knn",
 )  # fmt: skip
+# With many classes boosting grows as many trees a round, and a network costs what it always does.
+MANY_CLASSES = 8
+MANY_CLASSES_ORDER: tuple[str, ...] = (
+    "mlp", "lightgbm", "linear", "xgboost", "catboost", "extra_trees", "knn", "random_forest",
+)  # fmt: skip
 LATE = ("extra_trees", "random_forest", "knn")
 
 
-def families_for(task: Task, include: Sequence[str] | None, exclude: Sequence[str] | None) -> tuple[Family, ...]:
+def families_for(
+    task: Task, include: Sequence[str] | None, exclude: Sequence[str] | None, n_classes: int = 2
+) -> tuple[Family, ...]:
     """Families that fit the task, in portfolio order; OptionError for a name that is not known."""
     banned = {family(n).name for n in exclude or ()}
-    chosen = (family(n) for n in (ORDER if include is None else include))
+    usual = MANY_CLASSES_ORDER if n_classes >= MANY_CLASSES else ORDER
+    chosen = (family(n) for n in (usual if include is None else include))
     return tuple(f for f in chosen if f.name not in banned and task in f.tasks)
 
 

@@ -57,37 +57,45 @@ class Journal:
     """Append-only record; each call is one committed transaction, so ``kill -9`` loses at most the call in flight."""
 
     def __init__(self, path: Path) -> None:
+        self.broken = ""  # why writing failed, if it did
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(SCHEMA)
 
+    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        """Commit, or note that the journal can't be written any more: a full disk must not end the search."""
+        try:
+            self._db.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            self.broken = self.broken or str(error)
+
     def add_candidate(self, record: CandidateRecord) -> None:
-        self._db.execute(
+        self._write(
             "INSERT OR IGNORE INTO candidates VALUES (?,?,?,?,?,?)",
             (record.model_id, record.family, json.dumps(record.params, sort_keys=True), record.seed, record.origin,
              record.created),
         )  # fmt: skip
 
     def add_fold(self, r: FoldRecord) -> None:
-        self._db.execute(
+        self._write(
             "INSERT INTO folds VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             (r.model_id, r.fold, r.status, r.reason, r.started, r.seconds, r.cpu_seconds, r.peak_memory_mib, r.score,
              r.n_iterations, r.artefact_sha256),
         )  # fmt: skip
 
     def add_pruned(self, model_id: str, reason: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO pruned VALUES (?,?,?)", (model_id, time.time(), reason))
+        self._write("INSERT OR REPLACE INTO pruned VALUES (?,?,?)", (model_id, time.time(), reason))
 
     def pruned(self) -> dict[str, str]:
         """Reasons by model_id of candidates that were stopped early."""
         return dict(self._db.execute("SELECT model_id, reason FROM pruned"))
 
     def add_leader(self, name: str, score: float | None, members: Sequence[tuple[str, float]]) -> None:
-        self._db.execute("INSERT INTO leaders VALUES (?,?,?,?)", (time.time(), name, score, json.dumps(list(members))))
+        self._write("INSERT INTO leaders VALUES (?,?,?,?)", (time.time(), name, score, json.dumps(list(members))))
 
     def add_event(self, kind: str, message: str) -> None:
-        self._db.execute("INSERT INTO events VALUES (?,?,?)", (time.time(), kind, message))
+        self._write("INSERT INTO events VALUES (?,?,?)", (time.time(), kind, message))
 
     def candidates(self) -> list[CandidateRecord]:
         """In the order in which they were proposed."""
