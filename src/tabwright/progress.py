@@ -38,7 +38,7 @@ def render(s: Snapshot, config: Config, target: str) -> Any:
         time_text = f"{'█' * int(30 * done):░<30} {max(s.left_s, 0):.0f} s left"
     grid.add_row("predicting", target)
     grid.add_row("time", time_text)
-    grid.add_row("leader", f"{s.leader}  {config.sort_metric} {s.score:.5g}")
+    grid.add_row("leader", f"{s.leader}  {s.metric} {s.score:.5g}")
     grid.add_row("running", ", ".join(f"{m} fold {k + 1}" for m, k in s.running) or "-")
     failed = Text(str(s.n_failed), style="red" if s.n_failed else "")
     grid.add_row("finished", Text.assemble(str(s.n_finished), "   failed ", failed))

@@ -39,6 +39,7 @@ class Snapshot:
     left_s: float
     leader: str
     score: float
+    metric: str
     running: tuple[tuple[str, int], ...]  # (model_id, fold)
     n_finished: int
     n_failed: int
@@ -216,6 +217,7 @@ class Search:
         entries = self.state.entries.values()
         self.observer(Snapshot(
             self.budget.elapsed(), self.budget.left(), self.state.leader.name, self.state.leader.score,
+            self.problem.metric.name,
             tuple(job.key for job in self.engine.running()),
             sum(e.status == "ok" for e in entries), sum(e.status == "failed" for e in entries),
         ))  # fmt: skip
