@@ -191,6 +191,7 @@ RECIPES: dict[View, Recipe] = {
         Part((("target_mean", _options(min_values=20)),), (("scale", _PLAIN),)),
     )),
     View.SMOOTH: Recipe(View.SMOOTH, (
+        Part(_CYCLIC, (("impute", _PLAIN), ("scale", _PLAIN))),
         Part(_CYCLIC, (("impute", _PLAIN), ("piecewise", _PLAIN))),
         Part((("text", _PLAIN),), (("scale", _PLAIN),)),
         Part((("one_hot", _PLAIN),)),

@@ -9,8 +9,8 @@ from tabwright.types import Task
 # One fold of the LightGBM default on one core, seconds: fitted by eye to be seldom too low on tables of 900 to
 # 50,000 rows, 6 to 60 columns and 2 to 26 classes (0.06 to 11 s).
 SECONDS_PER_FOLD, SECONDS_PER_1000_ROWS = 0.15, 0.12
-CLASS_FACTOR = 0.2  # each further class grows its own trees
-SHARE_OF_BUDGET = 0.35  # that the first candidate may take
+CLASS_FACTOR = 0.15  # each further class grows its own trees
+SHARE_OF_BUDGET = 0.45  # that the first candidate may take
 SHARE_OF_HOLDOUT = 0.6  # of what is left, that a hold-out fit may take before rows are left out
 MIN_ROWS = 5000
 
