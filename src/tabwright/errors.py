@@ -9,6 +9,7 @@ TabwrightError
 │   ├── RunError             a run directory: absent, locked, altered, of another format
 │   └── ModelFileError       an exported file: absent, altered, of another format
 ├── FitError                 a candidate could not be fitted (recorded in the ledger)
+│   └── OutOfTimeError       its deadline had passed before there was anything
 └── ParityError              an export does not predict what the Python model predicts
 
 Every class passes its constructor's arguments on to ``Exception.__init__``, so instances survive pickling.
@@ -77,6 +78,10 @@ class ModelFileError(UserError):
 
 class FitError(TabwrightError):
     """A candidate can't be fitted on this data; the search records it and goes on."""
+
+
+class OutOfTimeError(FitError):
+    """The deadline has passed before there was anything to return."""
 
 
 class ParityError(TabwrightError):

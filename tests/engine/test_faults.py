@@ -61,7 +61,7 @@ def test_a_family_that_sleeps_for_ever_is_killed_at_its_limit():
 
 
 def test_a_family_that_allocates_without_end_is_killed_at_the_memory_limit():
-    aml, _ = fit(["faulty:ALLOCATE"], max_memory_mib=2400, max_models=3, seconds=25)
+    aml, _ = fit(["faulty:ALLOCATE"], max_memory_mib=2400, max_models=3, seconds=80)
     ledger = aml.failures()
     assert set(ledger.status) == {"memory"}
     assert "MiB" in ledger.reason.iloc[0]
@@ -87,7 +87,7 @@ def test_a_worker_killed_from_outside_costs_only_its_fold():
     aml, _ = fit(["faulty:SLOW"], seconds=10)
     thread.join()
     assert killed
-    assert set(aml.failures().status) <= {"crashed"}
+    assert set(aml.failures().status) <= {"crashed", "timeout"}  # at the end, a fold may have no time left
     assert np.isfinite(aml.predict(data()[0])).all()
 
 

@@ -134,7 +134,7 @@ class LocalEngine:
             self._inbox.put((worker, "gone", None))
             worker.process.kill()
             return None
-        if kind in ("done", "failed"):
+        if kind in ("done", "failed", "late"):
             return self._finished(worker, kind, content)
         return None
 
@@ -146,7 +146,8 @@ class LocalEngine:
         if kind == "done":
             result: FoldResult = content
             return Outcome(job, Status.OK, "", worker.started_wall, seconds, cpu, peak, result)
-        return Outcome(job, Status.FAILED, content[0], worker.started_wall, seconds, cpu, peak)
+        status = Status.TIMEOUT if kind == "late" else Status.FAILED
+        return Outcome(job, status, content[0], worker.started_wall, seconds, cpu, peak)
 
     def _enforce_limits(self) -> list[Outcome]:
         now = time.monotonic()

@@ -14,6 +14,8 @@ import time
 import traceback
 from typing import IO, Any
 
+from tabwright.errors import OutOfTimeError
+
 
 def send(stream: IO[bytes], message: Any) -> None:
     """One length-prefixed message between a run and its own worker."""
@@ -75,7 +77,8 @@ def main() -> None:
             if isinstance(error, SystemExit):
                 raise
             detail = traceback.format_exc(limit=-6)
-            send(reports, ("failed", (f"{type(error).__name__}: {error}"[:500], detail)))
+            kind = "late" if isinstance(error, OutOfTimeError) else "failed"
+            send(reports, (kind, (f"{type(error).__name__}: {error}"[:500], detail)))
 
 
 if __name__ == "__main__":

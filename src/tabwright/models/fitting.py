@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tabwright.errors import FitError
+from tabwright.errors import FitError, OutOfTimeError
 from tabwright.models.base import FitContext, Sample
 from tabwright.onnx.forest import Forest, combine
 from tabwright.space import Space
@@ -50,7 +50,7 @@ def blas_threads(n_threads: int) -> AbstractContextManager[Any]:
 def usable(sample: Sample, context: FitContext) -> Sample:
     """The rows of positive weight, or ``FitError`` if there are none or the deadline has passed."""
     if context.seconds_left() <= 0:
-        raise FitError("no time is left before fitting starts")
+        raise OutOfTimeError("no time is left before fitting starts")
     if sample.weight is not None and not (sample.weight > 0).all():
         keep = sample.weight > 0
         sample = Sample(np.ascontiguousarray(sample.X[keep]), sample.y[keep], sample.weight[keep])
