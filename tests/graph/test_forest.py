@@ -177,3 +177,21 @@ def test_the_model_passes_the_checker():
     x = matrix_to_double(graph, graph.input("x", TensorProto.FLOAT, N_FEATURES))
     graph.output("raw", graph.forest(x, random_forest(rng)), TensorProto.DOUBLE, 1)
     onnx.checker.check_model(graph.build({"kind": "test"}), full_check=True)
+
+
+def test_chunks_add_up_to_the_whole_and_keep_trees_together():
+    from tabwright.onnx.forest import chunks, combine, evaluate
+
+    rng = np.random.default_rng(0)
+    stump = np.array([0, -1, -1])
+    trees = [
+        Forest(2, np.zeros(2), np.array([0]), stump, rng.normal(size=3), np.array([1, 0, 0]), np.array([2, 0, 0]),
+               rng.random(3) < 0.5, rng.integers(0, 2, 3), rng.normal(size=3), {0: (1, 3)} if k % 3 == 0 else {})
+        for k in range(50)
+    ]  # fmt: skip
+    whole = combine(trees, [1.0] * 50)
+    X = np.concatenate([rng.normal(size=(40, 1)), rng.integers(0, 5, (40, 1)), [[np.nan]]])
+    parts = chunks(whole, 20)
+    assert len(parts) == 8 and all(len(p.feature) <= 21 for p in parts)
+    np.testing.assert_allclose(sum(evaluate(p, X) for p in parts), evaluate(whole, X), atol=1e-12)
+    assert len(chunks(whole, 1000)) == 1

@@ -33,7 +33,7 @@ from tabwright.types import Floats, Ints, Params, Task
 
 SPACE: Space = {
     "learning_rate": Real(0.02, 0.3, 0.08, log=True),
-    "depth": Integer(3, 9, 7),
+    "depth": Integer(3, 9, 6),
     "l2_leaf_reg": Real(0.1, 50.0, 2.0, log=True),
     "random_strength": Real(0.0, 2.0, 0.5),
     "subsample": Real(0.5, 1.0, 0.85),
