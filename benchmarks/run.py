@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from tables import Dataset, datasets
-from tabwright.evaluation import class_codes, evaluate_model
+from tabwright.data.target import read_target
+from tabwright.evaluation import evaluate_model
 from tabwright.metrics import find_metric, score
 from tabwright.runtime import load_model
 from tabwright.types import Task
@@ -71,8 +72,12 @@ def untuned(data: Dataset, train: pd.DataFrame, test: pd.DataFrame) -> float:
         prediction = lgb.LGBMRegressor(verbose=-1).fit(head, y).predict(tail)[:, None]
     else:
         classes = sorted(pd.unique(train[data.target]), key=str)
-        y_test = class_codes(test[data.target], classes)
-        proba = lgb.LGBMClassifier(verbose=-1).fit(head, class_codes(train[data.target], classes)).predict_proba(tail)
+        y_test = read_target(test[data.target], data.target, tuple(classes))[0]
+        proba = (
+            lgb.LGBMClassifier(verbose=-1)
+            .fit(head, read_target(train[data.target], data.target, tuple(classes))[0])
+            .predict_proba(tail)
+        )
         prediction = proba[:, 1:] if task is Task.BINARY else proba
     return score(find_metric(data.metric, task), y_test, np.asarray(prediction))
 

@@ -22,6 +22,7 @@ LAYERS = (
     ("automl", "progress", "runtime", "evaluation"),
     ("api", "replay"),
     ("cli", "testing"),
+    ("__main__",),
 )
 RANK = {name: k for k, names in enumerate(LAYERS) for name in names}
 SCORING = {"runtime", "schema", "seal", "errors", "types", "coerce", "timestamps", "__init__"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +16,12 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 from tabwright import automl, leaderboard
 from tabwright.automl import Finished, RowColumns
 from tabwright.config import Config
+from tabwright.data.infer import infer_column
 from tabwright.data.quality import quality_report
-from tabwright.data.readers import read_table
+from tabwright.data.readers import NOTES, read_table
 from tabwright.data.table import Table
-from tabwright.data.target import Target
-from tabwright.errors import DataError, OptionError
-from tabwright.evaluation import class_codes
+from tabwright.data.target import Target, read_target
+from tabwright.errors import ColumnError, DataError, OptionError, RunError
 from tabwright.export import ExportReport, export, graph_inputs, serialise
 from tabwright.metrics import evaluate, full_proba
 from tabwright.objectives.measure import measure
@@ -118,8 +119,11 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             With one sentence that names the column or option and how to mend it.
         """
         config = self._config(kinds)
-        budget = Budget(config.budget_s)
+        budget = Budget(config.budget_s, getattr(self, "_started", None) or time.monotonic())
         frame, y_column = _read(X, y, target)
+        if y_column.name in frame.columns and frame[y_column.name].equals(y_column):
+            warnings.warn(f"X holds the target {y_column.name!r}; it is left out", UserWarning, stacklevel=2)
+            frame = frame.drop(columns=[y_column.name])
         features, rows = _row_columns(frame, weights_column, group_column, time_column, sample_weight)
         task = self._task(y_column)
         with observer_for(self.progress, config, str(y_column.name)) as observer:
@@ -128,6 +132,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
                 run_dir=None if self.export_checkpoints_dir is None else str(self.export_checkpoints_dir),
                 observer=observer, budget=budget,
             )  # fmt: skip
+        finished.notes = [*frame.attrs.get(NOTES, ()), *finished.notes]
         self._take(finished)
         for note in finished.notes:
             warnings.warn(note, UserWarning, stacklevel=2)
@@ -224,7 +229,10 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
 
     def failures(self) -> pd.DataFrame:
         """The ledger of folds that failed, with the reason of each."""
-        journal = self._fitted().run.journal()
+        run = self._fitted().run
+        if not run.config_file.exists():
+            raise RunError("This estimator's temporary run directory is gone", "fit with export_checkpoints_dir")
+        journal = run.journal()
         try:
             bad = [r for r in journal.folds() if r.status not in ("ok", "cancelled")]
         finally:
@@ -256,14 +264,10 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         """All metrics of the task on the given rows; rows with a missing target are left out."""
         finished = self._fitted()
         frame, y_column = _read(X, y, y if isinstance(y, str) else None)
-        keep = y_column.notna().to_numpy()
+        schema = finished.schema
+        y_true, keep = read_target(y_column, str(y_column.name), schema.classes)
         prediction = self._predict_canonical(frame[keep])
-        return evaluate(
-            finished.problem.task, self._codes(y_column[keep]), prediction, finished.ensemble.threshold
-        )
-
-    def _codes(self, y: pd.Series) -> Array:
-        return np.asarray(pd.to_numeric(y), np.float64)
+        return evaluate(finished.problem.task, y_true, prediction, finished.ensemble.threshold)
 
     # --- export -----------------------------------------------------------------------------------------------
 
@@ -388,9 +392,6 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         """Class probabilities, float64 (n_rows, n_classes), columns in the order of ``classes_``."""
         return full_proba(self._predict_canonical(X))
 
-    def _codes(self, y: pd.Series) -> Array:
-        return class_codes(y, self.classes_)
-
 
 def _read(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Series]:
     frame = read_table(X)
@@ -401,14 +402,24 @@ def _read(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Series]:
             listed = ", ".join(map(repr, list(frame.columns)[:20]))
             raise DataError(f"There is no column {target!r} in the table, which has {listed}", "name one of them")
         return frame.drop(columns=[target]), frame[target]
-    series = (
-        y
-        if isinstance(y, pd.Series)
-        else pd.Series(_one_column(y), name=getattr(y, "name", None) or target or "target")
-    )
+    values = y if isinstance(y, pd.Series) else _one_column(y)
+    name = y.name if isinstance(y, pd.Series) else None
+    series = pd.Series(values).rename(str(name) if name is not None else target or "target")
     if len(series) != len(frame):
         raise DataError(f"X has {len(frame)} rows and y has {len(series)}", "give one target value per row")
     return frame, series.reset_index(drop=True)
+
+
+def _moments(column: pd.Series, name: str) -> Floats:
+    """Times as numbers that order the rows: seconds since 1970, or the column's own numbers."""
+    found = infer_column(column, name)
+    if found.kind not in (Kind.DATETIME, Kind.NUMERIC, Kind.INTEGER):
+        raise ColumnError(name, f"is {found.kind}, not dates or numbers, so it can't order rows in time",
+                          "name a column of dates or numbers")
+    moments = found.numbers(column)
+    if np.isnan(moments).any():
+        raise ColumnError(name, f"has {int(np.isnan(moments).sum())} rows without a time", "leave them out")
+    return moments
 
 
 def _has_names(X: Any) -> bool:
@@ -441,7 +452,10 @@ def _row_columns(
             raise OptionError(option, f"is {name!r}, which is no column of the table", "name a column that is there")
     weight = None if weights is None else np.asarray(pd.to_numeric(frame[weights], errors="coerce"), np.float64)
     if sample_weight is not None:
-        weight = np.asarray(sample_weight, np.float64)
+        try:
+            weight = np.asarray(sample_weight, np.float64)
+        except (TypeError, ValueError):
+            raise OptionError("sample_weight", "holds values that are no numbers", "give one number per row") from None
         if weight.shape != (len(frame),):
             raise OptionError(
                 "sample_weight", f"has the shape {weight.shape}", f"give one weight for each of {len(frame)} rows"
@@ -452,7 +466,8 @@ def _row_columns(
             "has missing, negative or only zero weights",
             "give numbers that are 0 or more",
         )
-    rows = RowColumns(weight, *(None if c is None else frame[c].to_numpy() for c in (group, time)))
+    groups = None if group is None else frame[group].to_numpy()
+    rows = RowColumns(weight, groups, None if time is None else _moments(frame[time], time))
     return frame.drop(columns=[c for c in (weights, group) if c is not None]), rows
 
 

@@ -116,7 +116,7 @@ def fit(
     run = RunDir.create(run_dir)
     engine = LocalEngine(*_workers(config), config.max_memory_mib, run.path / "workers.log")
     try:
-        target = make_target(y, str(y.name), classification=task.is_classification)
+        target = make_target(y, "target" if y.name is None else str(y.name), classification=task.is_classification)
         if not target.keep.all():
             keep = np.flatnonzero(target.keep)
             X, rows = X.iloc[keep].reset_index(drop=True), rows.take(keep)
@@ -181,7 +181,12 @@ def _workers(config: Config) -> tuple[int, int]:
 def _families(problem: Problem, config: Config, table: Table) -> tuple[Family, ...]:
     families = families_for(problem.task, config.include_families, config.exclude_families, problem.n_classes)
     families = tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
-    return tuple(f for f in families if f.monotone) if config.monotone_constraints else families
+    if config.monotone_constraints:
+        families = tuple(f for f in families if f.monotone)
+    if not families:
+        raise OptionError("include_families", "and exclude_families leave no model family for this table",
+                          "name more, or exclude fewer")
+    return families
 
 
 def _check_monotone(config: Config, schema: Schema) -> None:
@@ -196,6 +201,8 @@ def _check_monotone(config: Config, schema: Schema) -> None:
 
 
 def _problem(table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget) -> Problem:
+    if config.sort_metric.lower() == "rmsle" and target.y.min() < 0:
+        raise OptionError("sort_metric", "is 'rmsle', but the target has values below 0", "take 'rmse' or 'mae'")
     n_folds = folds_for(table, target.task, target.n_classes, config.nfolds, config.cores, budget)
     folds = make_folds(
         table.n_rows, target.y, target.task, n_folds, config.seed,
@@ -296,8 +303,10 @@ def _finish(
 ) -> Finished:  # fmt: skip
     ensemble = assemble(run, problem, state.leader.weights, state.leader.name)
     if state.leader.prediction is not None:
-        y = problem.user_y(problem.evaluation_rows())
-        ensemble = replace(ensemble, threshold=best_threshold(problem.metric, y, state.leader.prediction))
+        rows = problem.evaluation_rows()
+        weight = None if problem.weight is None else problem.weight[rows]
+        threshold = best_threshold(problem.metric, problem.user_y(rows), state.leader.prediction, weight)
+        ensemble = replace(ensemble, threshold=threshold)
     chosen = np.sort(np.random.default_rng(config.seed).permutation(table.n_rows)[:SAMPLE_ROWS])
     if not state.leader.weights or not problem.metric.better(state.leader.score, _trivial_score(problem)):
         notes = [*notes, _why_nothing_leads(state)]
@@ -354,5 +363,8 @@ def _metrics(problem: Problem, state: State, threshold: float) -> dict[str, floa
     prediction: Floats | None = state.leader.prediction
     if prediction is None:
         prediction = np.tile(np.array(problem.constant()), (len(rows), 1))
-    found = evaluate(problem.task, problem.user_y(rows), prediction, threshold)
+    found = evaluate(
+        problem.task, problem.user_y(rows), prediction, threshold,
+        weight=None if problem.weight is None else problem.weight[rows],
+    )  # fmt: skip
     return {k: v for k, v in found.items() if math.isfinite(v)}

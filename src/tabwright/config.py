@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from tabwright.errors import OptionError
+from tabwright.models import family
 
 OBJECTIVES = ("score",)
 
@@ -46,6 +47,12 @@ class Config:
             raise OptionError("seed", f"is {self.seed!r}", "give a whole number from 0 to 2147483647")
         if not _is_int(self.n_jobs) or self.n_jobs == 0:
             raise OptionError("n_jobs", f"is {self.n_jobs!r}", "give -1 (all cores) or a positive whole number")
+        if not isinstance(self.sort_metric, str):
+            raise OptionError("sort_metric", f"is {self.sort_metric!r}", "give a metric's name or 'auto'")
+        if not isinstance(self.monotone_constraints or {}, Mapping):
+            raise OptionError("monotone_constraints", "is no mapping", "give {'column': 1} or {'column': -1}")
+        for option in ("include_families", "exclude_families"):
+            _known_families(option, getattr(self, option))
         for name, value in (self.monotone_constraints or {}).items():
             if value not in (-1, 0, 1):
                 raise OptionError("monotone_constraints", f"has {value!r} for column {name!r}", "give -1, 0 or 1")
@@ -70,6 +77,16 @@ class Config:
         """From stored values; unknown keys are left out."""
         known = {f.name for f in fields(cls)}
         return cls(**{k: v for k, v in values.items() if k in known})
+
+
+def _known_families(option: str, names: Any) -> None:
+    if isinstance(names, str):
+        raise OptionError(option, f"is the text {names!r}", f"give a list: [{names!r}]")
+    for name in names or ():
+        try:
+            family(name)
+        except OptionError as error:
+            raise OptionError(option, error.problem, error.fix) from None
 
 
 def _is_int(value: Any) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tabwright.cli.show import show_run
     from tabwright.data.readers import read_table
-    from tabwright.errors import DataError
+    from tabwright.errors import DataError, OptionError
 
+    started = time.monotonic()
+    if args.export and not Path(args.export).resolve().parent.is_dir():
+        raise OptionError(
+            "--export", f"is {args.export!r}, in a folder that does not exist", "name a folder that exists"
+        )
     frame = read_table(args.data)
     if args.target not in frame.columns:
         listed = ", ".join(map(repr, list(frame.columns)[:20]))
@@ -51,8 +58,11 @@ def run(args: argparse.Namespace) -> int:
     made = estimator_for(frame[args.target], args.task)(
         **options, export_checkpoints_dir=args.out, progress=False if args.quiet else "auto"
     )
-    made.fit(frame, target=args.target, weights_column=args.weights_column, group_column=args.group_column,
-             time_column=args.time_column)
+    made._started = started  # reading the file counts
+    columns = {k: getattr(args, k) for k in ("weights_column", "group_column", "time_column")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # notes are printed below
+        made.fit(frame, target=args.target, **columns)
     show_run(made)
     if args.export:
         print(made.export(Path(args.export)))

@@ -11,6 +11,9 @@ import pandas as pd
 def show_run(made: Any) -> None:
     """Notes, leaderboard and where the run lies."""
     finished = made._finished
+    for note in finished.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{finished.problem.task} of {finished.schema.target!r}")
     board = made.leaderboard()
     print(leaderboard_text(board, finished.problem.metric.name))
     print(f"{finished.seconds:.1f} s; run in {made.run_dir}")

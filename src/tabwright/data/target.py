@@ -122,6 +122,37 @@ def make_target(values: Any, name: str = "target", *, classification: bool) -> T
     return _classes(values, name) if classification else _regression(values, name)
 
 
+def read_target(values: Any, name: str, classes: tuple[Any, ...] | None) -> tuple[Array, Bools]:
+    """A target column of new rows, as training read it.
+
+    Returns
+    -------
+    y : float64 values, or int64 positions in ``classes``, shape (n_kept,)
+    keep : bool, shape (n_rows,)
+        Rows that have a target.
+
+    Raises
+    ------
+    ColumnError
+        For a class that training did not have, or text in a numeric target.
+    """
+    raw = coerce.as_array(values)
+    if classes is None:
+        y = coerce.numbers(raw, name, coerce.text_parser(coerce.read_number))
+        keep = np.isfinite(y)
+        return y[keep], keep
+    keep, labels, _ = _labels(raw, values)
+    labels = labels[keep]
+    if labels.dtype.kind == "f" and (labels == np.round(labels)).all() and all(isinstance(c, int) for c in classes):
+        labels = labels.astype(np.int64)
+    known = {str(c): k for k, c in enumerate(classes)}
+    codes = np.array([known.get(str(v), -1) for v in labels.tolist()], np.int64)
+    if (codes < 0).any():
+        odd = labels.tolist()[int(np.argmax(codes < 0))]
+        raise ColumnError(name, f"holds the class {odd!r}, which training did not have", "leave such rows out")
+    return codes, keep
+
+
 def _dropped(keep: Bools, name: str) -> tuple[str, ...]:
     n_missing = int((~keep).sum())
     if int(keep.sum()) < MIN_ROWS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +66,10 @@ class Session:
         """Fit, predict the validation rows, write both; FitError where the data does not let the family fit."""
         started, cpu = time.monotonic(), time.process_time()
         deadline = started + FIT_SHARE * job.time_limit_s
-        recipe, kind = RECIPES[family(job.candidate.family).view], family(job.candidate.family)
+        kind = family(job.candidate.family)
+        recipe = RECIPES[kind.view]
+        if self.monotone:  # features derived from a constrained column would go round the constraint
+            recipe = recipe.without("coordinates")
         train_rows, valid_rows = self.rows(job.fold)
         keys, features, X_train, X_valid = self._matrices(recipe, job.fold, train_rows, valid_rows)
         made = time.monotonic()
@@ -79,6 +83,8 @@ class Session:
         if not np.isfinite(prediction).all():
             raise FitError("predictions are not finite numbers")
         value = self._score(prediction, valid_rows)
+        if not np.isfinite(value):
+            raise FitError(f"its {self.metric.name} on the validation rows is not a finite number")
         digest = self._write(job, keys, FoldModel(features, model), prediction)
         done = time.monotonic()
         return FoldResult(
@@ -168,10 +174,9 @@ class Session:
         """The fold's file names its shared parts and holds the rest."""
         own = model.features.parts[len(keys) :]
         data = CODEC.dumps({"shared": tuple(keys), "parts": own, "model": model.model})
-        path = self.run.prediction_path(*job.key)
-        temporary = path.with_suffix(f".{job.fold}.tmp.npy")
-        np.save(temporary, prediction, allow_pickle=False)
-        temporary.replace(path)
+        buffer = io.BytesIO()
+        np.save(buffer, prediction, allow_pickle=False)
+        write_atomic(self.run.prediction_path(*job.key), buffer.getvalue())
         write_atomic(self.run.model_path(*job.key), data)
         return hashlib.sha256(data).hexdigest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import queue
 import subprocess
 import sys
@@ -17,9 +18,11 @@ import psutil
 
 from tabwright.engine.base import FoldJob, FoldResult, Outcome, Status
 from tabwright.engine.worker import receive, send
+from tabwright.errors import RunError
 
 KILL_GRACE_S = 1.0  # past the time limit that the family was told, before the worker is killed
 MEMORY_CHECK_S = 0.2
+MAX_STILLBORN = 3
 
 
 @dataclass
@@ -50,6 +53,7 @@ class LocalEngine:
         self._run: str | None = None
         self._checked = 0.0
         self._closed = False
+        self._stillborn = 0  # workers in a row that ended before they were ready
         self._workers = [self._start() for _ in range(n_workers)]
 
     def open(self, run: Path) -> None:
@@ -60,11 +64,11 @@ class LocalEngine:
 
     def _start(self) -> _Worker:
         # the same modules as here must be found there, a user's own families among them
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)}
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             env[name] = str(self.n_threads)
         process = subprocess.Popen(
-            [sys.executable, "-m", "tabwright.engine.worker"],
+            [sys.executable, "-P", "-m", "tabwright.engine.worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log or subprocess.DEVNULL, env=env,
         )  # fmt: skip
         worker = _Worker(process, psutil.Process(process.pid))
@@ -78,7 +82,7 @@ class LocalEngine:
         while True:
             try:
                 kind, content = receive(worker.process.stdout)
-            except (EOFError, OSError, ValueError):
+            except (EOFError, OSError, ValueError, pickle.UnpicklingError):
                 self._inbox.put((worker, "gone", None))
                 return
             self._inbox.put((worker, kind, content))
@@ -129,6 +133,10 @@ class LocalEngine:
             return None
         if kind == "gone":
             code = worker.process.wait()
+            self._stillborn = 0 if worker.ready else self._stillborn + 1
+            if self._stillborn > MAX_STILLBORN:
+                raise RunError(f"Worker processes end with code {code} before they take work: {self._last_words()}",
+                               "mend what the last line of workers.log in the run directory tells")
             return self._replace(worker, Status.CRASHED, f"the worker process ended with code {code}")
         if kind == "failed" and worker.job is None:  # the run could not be opened
             self._inbox.put((worker, "gone", None))
@@ -137,6 +145,13 @@ class LocalEngine:
         if kind in ("done", "failed", "late"):
             return self._finished(worker, kind, content)
         return None
+
+    def _last_words(self) -> str:
+        if self._log is None:
+            return "no log was kept"
+        self._log.flush()
+        lines = Path(self._log.name).read_text("utf-8", "replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), "nothing was said")
 
     def _finished(self, worker: _Worker, kind: str, content: Any) -> Outcome:
         job, seconds, cpu = worker.job, time.monotonic() - worker.started, _cpu(worker) - worker.cpu_before

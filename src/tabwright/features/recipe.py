@@ -156,6 +156,11 @@ class Recipe:
     view: View
     parts: tuple[Part, ...] = field(default_factory=tuple)
 
+    def without(self, encoder: str) -> Recipe:
+        """The recipe with one encoder left out."""
+        parts = [Part(tuple(e for e in p.encoders if e[0] != encoder), p.steps) for p in self.parts]
+        return Recipe(self.view, tuple(p for p in parts if p.encoders))
+
     @property
     def shared(self) -> tuple[Part, ...]:
         return tuple(p for p in self.parts if not p.supervised)

@@ -88,6 +88,8 @@ def full_proba(prediction: Floats) -> Floats:
     return prediction
 
 
-def evaluate(task: Task, y: Array, prediction: Floats, threshold: float = 0.5) -> dict[str, float]:
+def evaluate(
+    task: Task, y: Array, prediction: Floats, threshold: float = 0.5, *, weight: Floats | None = None
+) -> dict[str, float]:
     """Every metric of the task, by name."""
-    return {m.name: score(m, y, prediction, threshold=threshold) for m in METRICS if task in m.tasks}
+    return {m.name: score(m, y, prediction, weight, threshold) for m in METRICS if task in m.tasks}

@@ -25,7 +25,7 @@ COST_PRIOR = {
     "linear": 0.7,
     "knn": 0.5,
 }
-PRUNE_GAP = 0.3
+PRUNE_GAP, PRUNE_ROWS = 0.3, 200
 TRUNCATED = 0.7  # a fit that its deadline stops at this share of its usual time is still worth having
 POLL_S = 0.25
 MIN_FOLD_S = 0.15
@@ -83,6 +83,8 @@ class Search:
                 self._tell(entry, entry.score)
             elif entry.status == "pruned":
                 self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
+                if entry.candidate.origin == "default":
+                    self.strategy.give_up(entry.candidate.family)
             elif entry.status == "failed":
                 self.strategy.tell(entry.candidate, None, entry.seconds)
             else:
@@ -103,8 +105,10 @@ class Search:
         except KeyboardInterrupt:
             self.interrupted = True
             self.journal.add_event("interrupt", "stopped by the user")
-        for outcome in self.engine.cancel():
+        for outcome in self.engine.close():
             self._record(outcome)
+        for entry in self._active:
+            entry.status = "cancelled"
         return self.state
 
     def _next_job(self) -> FoldJob | None:
@@ -112,6 +116,8 @@ class Search:
             job = self._fold_job(entry)
             if job is not None:
                 return job
+        if self._time_limit(self.problem.n_folds) < MIN_FOLD_S:
+            return None
         if self.options.repeatable and self.strategy.needs_results and self._active:
             return None  # propose only when everything begun has been told
         candidate = self.strategy.ask(self._affordable)
@@ -181,7 +187,8 @@ class Search:
             if entry.status == "running":
                 self._active.remove(entry)
                 entry.status, entry.reason = "failed", f"{outcome.status}: {outcome.reason}"
-                self.strategy.tell(entry.candidate, None, outcome.seconds)
+                if not outcome.reason.startswith("OSError"):  # the disk's fault, not the family's
+                    self.strategy.tell(entry.candidate, None, outcome.seconds)
             return
         entry.add(job.fold, result, outcome.peak_memory_mib)
         self._fold_seconds.setdefault(job.candidate.family, []).append(outcome.seconds)
@@ -192,7 +199,7 @@ class Search:
             self.state.complete(entry)
             self._tell(entry, entry.score)
             self._refresh_leader()
-        elif not self.options.repeatable and (gap := self.state.gap(entry)) > PRUNE_GAP:
+        elif self._may_prune(entry) and (gap := self.state.gap(entry)) > PRUNE_GAP:
             self._active.remove(entry)
             entry.status, entry.reason = (
                 "pruned",
@@ -202,6 +209,10 @@ class Search:
             self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
             if entry.candidate.origin == "default":
                 self.strategy.give_up(entry.candidate.family)
+
+    def _may_prune(self, entry: Entry) -> bool:
+        """Whether enough validation rows have spoken; never where a run must be repeatable."""
+        return not self.options.repeatable and sum(len(self.problem.valid[k]) for k in entry.scores) >= PRUNE_ROWS
 
     def _tell(self, entry: Entry, value: float) -> None:
         loss = -value if self.problem.metric.greater_is_better else value

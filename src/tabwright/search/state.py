@@ -79,11 +79,12 @@ class State:
         for c in journal.candidates():
             entry = self.entries[c.model_id] = Entry(Candidate(c.model_id, c.family, c.params, c.seed, c.origin))
             for r in records.get(c.model_id, []):
-                if r.status == Status.OK and self.run.has_fold(c.model_id, r.fold):
+                if r.status == Status.OK and r.fold not in entry.scheduled:
+                    if r.score is None or not self.run.has_fold(c.model_id, r.fold, r.artefact_sha256):
+                        continue  # damaged: it is fitted again
                     entry.scheduled.add(r.fold)
-                    assert r.score is not None
                     entry.add(r.fold, FoldResult(r.score, r.n_iterations, r.seconds, r.cpu_seconds), r.peak_memory_mib)
-                elif r.status not in (Status.OK, Status.CANCELLED):
+                elif r.status not in (Status.OK, Status.CANCELLED) and not r.reason.startswith("OSError"):
                     entry.status, entry.reason = "failed", f"{r.status}: {r.reason}"
             if len(entry.scores) == self.problem.n_folds:
                 self.complete(entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -30,7 +31,6 @@ class RunDir:
         self.features_dir = path / "features"
         self.folds_dir = path / "folds"
         self.config_file = path / "run.json"
-        self.leader_file = path / "leader.tw"
         self._lock: IO[str] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -38,7 +38,7 @@ class RunDir:
 
     @classmethod
     def create(cls, path: str | Path | None) -> RunDir:
-        """A new run in ``path``, which must be absent or empty; in a temporary folder if None."""
+        """A new run in ``path``, which must hold no run yet; in a temporary folder if None."""
         if path is None:
             run = cls(Path(tempfile.mkdtemp(prefix="tabwright-")))
             weakref.finalize(run, shutil.rmtree, run.path, ignore_errors=True)
@@ -71,7 +71,10 @@ class RunDir:
         run = cls(Path(path))
         if not run.config_file.is_file():
             raise RunError(f"There is no run in {path}", "name a folder that 'tabwright fit --out' has made")
-        found = run.config()["format"]
+        try:
+            found = run.config()["format"]
+        except (ValueError, KeyError) as error:
+            raise RunError(f"{run.config_file} is damaged", "restore it from a copy") from error
         if found > FORMAT:
             raise RunError(f"The run in {path} has format {found}, this version reads up to {FORMAT}",
                            "install a newer tabwright")
@@ -111,9 +114,14 @@ class RunDir:
     def prediction_path(self, model_id: str, fold: int) -> Path:
         return self.folds_dir / f"{model_id}.{fold}.npy"
 
-    def has_fold(self, model_id: str, fold: int) -> bool:
-        """Whether a fold's model and predictions are both there."""
-        return self.model_path(model_id, fold).exists() and self.prediction_path(model_id, fold).exists()
+    def has_fold(self, model_id: str, fold: int, sha256: str | None) -> bool:
+        """Whether a fold's model and predictions are both there and whole."""
+        try:
+            self.prediction(model_id, fold)
+            data = self.model_path(model_id, fold).read_bytes()
+        except (OSError, ValueError, EOFError):
+            return False
+        return not sha256 or hashlib.sha256(data).hexdigest() == sha256
 
     def prediction(self, model_id: str, fold: int) -> Floats:
         """Validation predictions of one fold, canonical form."""

@@ -1,0 +1,5 @@
+"""``python -m tabwright``."""
+
+from tabwright.cli.main import main
+
+raise SystemExit(main())
