@@ -20,6 +20,7 @@ LAYERS = (
     ("search",),
     ("config", "export", "leaderboard"),
     ("automl", "progress", "runtime", "evaluation"),
+    ("inputs",),
     ("api", "replay"),
     ("cli", "testing"),
     ("__main__",),
