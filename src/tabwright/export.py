@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tabwright.codec import write_atomic
-from tabwright.data.table import StringColumn, Table, as_strings
+from tabwright.data.table import Table
 from tabwright.errors import OptionError
 from tabwright.features.base import Inputs
 from tabwright.metrics import full_proba
@@ -22,7 +22,7 @@ from tabwright.onnx.parity import Parity, compare, require
 from tabwright.pipeline import Ensemble, emit_outputs
 from tabwright.schema import Schema
 from tabwright.seal import KEY, PLACEHOLDER, seal
-from tabwright.types import Array, Floats, Strings, Task
+from tabwright.types import Array, Floats, Task
 
 FORMAT = 1
 PARITY_ROWS, QUICK_PARITY_ROWS = 2000, 100
@@ -149,13 +149,7 @@ def awkward_rows(sample: Table, n: int = 64, seed: int = 0) -> Table:
         share = (0.2, 0.5, 1.0)[row % 3]
         numbers[row, rng.random(numbers.shape[1]) < share] = (np.nan, np.nan, np.nan, 0.0, -1e12, 1e12)[row % 6]
         strings[row, rng.random(strings.shape[1]) < share] = ("", "never seen in training", "ünbekannt 漢字")[row % 3]
-    return Table(sample.schema, numbers, tuple(_string_column(column) for column in strings.T))
-
-
-def _string_column(values: Strings) -> StringColumn:
-    levels = list(dict.fromkeys(values.tolist()))
-    position = {level: k for k, level in enumerate(levels)}
-    return StringColumn(as_strings(levels), np.array([position[v] for v in values], np.int32))
+    return Table.from_matrices(sample.schema, numbers, strings)
 
 
 def export(package: Package, path: str | Path) -> ExportReport:

@@ -13,7 +13,7 @@ from tabwright.codec import Codec
 from tabwright.data.table import Table
 from tabwright.features import FITTED_CLASSES as FEATURE_CLASSES
 from tabwright.features.base import Inputs
-from tabwright.features.recipe import FittedFeatures, FittedPart
+from tabwright.features.recipe import FittedFeatures, FittedPart, to_float32
 from tabwright.metrics import full_proba
 from tabwright.models import FITTED_CLASSES as MODEL_CLASSES
 from tabwright.models.base import Fitted, Link, apply_link, link_to_onnx
@@ -71,8 +71,6 @@ class Member:
 
 def _features(features: FittedFeatures, table: Table, cache: dict[int, Floats]) -> Floats:
     """Features of a table; parts that the folds share (the same objects) are computed once."""
-    from tabwright.features.recipe import to_float32
-
     blocks = []
     for part in features.parts:
         if id(part) not in cache:

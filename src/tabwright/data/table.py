@@ -107,6 +107,15 @@ class Table:
         strings = tuple(string_column(frame[column.name], column.name) for column in schema.strings)
         return cls(schema, numbers, strings)
 
+    @classmethod
+    def from_matrices(cls, schema: Schema, numbers: Floats, strings: Strings) -> Table:
+        """Canonical rows, as :func:`tabwright.schema.encode` gives them and an exported graph takes them."""
+        columns = []
+        for values in strings.T:
+            position = {level: k for k, level in enumerate(dict.fromkeys(values.tolist()))}
+            columns.append(StringColumn(as_strings(list(position)), np.array([position[v] for v in values], np.int32)))
+        return cls(schema, numbers, tuple(columns))
+
     def save(self, directory: str | Path) -> None:
         """Write it as plain NumPy arrays and JSON, for :meth:`load` in any process."""
         folder = Path(directory)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from tabwright.data.infer import infer_schema
-from tabwright.data.table import StringColumn, Table, as_strings
+from tabwright.data.table import Table
 from tabwright.features.base import TargetInfo
-from tabwright.types import Array, Floats, Strings, Task
+from tabwright.types import Array, Task
 
 
 def mixed_frame(rows: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -50,13 +50,3 @@ def target_for(task: Task, table: Table, seed: int = 0) -> TargetInfo:
     if task is not Task.REGRESSION:
         y = np.searchsorted(np.quantile(y, np.arange(1, n_classes) / n_classes), y)
     return TargetInfo(task, n_classes, y)
-
-
-def table_from(table: Table, numbers: Floats, strings: Strings) -> Table:
-    """A table of the same schema with these canonical values."""
-    columns = []
-    for values in strings.T:
-        levels = list(dict.fromkeys(values.tolist()))
-        position = {level: k for k, level in enumerate(levels)}
-        columns.append(StringColumn(as_strings(levels), np.array([position[v] for v in values], np.int32)))
-    return Table(table.schema, numbers, tuple(columns))

@@ -17,7 +17,7 @@ from tabwright.features.recipe import to_float32
 from tabwright.objectives.measure import session
 from tabwright.onnx.graph import Graph
 from tabwright.pipeline import CODEC
-from tabwright.testing.tables import mixed_table, table_from, target_for
+from tabwright.testing.tables import mixed_table, target_for
 from tabwright.types import Array, Floats, Task
 
 
@@ -37,7 +37,7 @@ def strange_rows(table: Table) -> Table:
     strings[2] = "漢字 ... \t ?"
     numbers[3:9] = np.array([0.0, -1.0, 1e300, -1e300, 1e15, 5e-324])[:, None]
     numbers[3:9, [c.kind == "datetime" for c in table.schema.numeric]] = -62_000_000_000.0
-    return table_from(table, numbers, strings)
+    return Table.from_matrices(table.schema, numbers, strings)
 
 
 class EncoderContract:
