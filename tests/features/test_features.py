@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from tabwright.data.infer import infer_schema
 from tabwright.data.table import Table
-from tabwright.features import coordinates, dates, frequency, impute, numbers, one_hot, ordinal, target_mean, text
+from tabwright.features import (
+    coordinates,
+    dates,
+    frequency,
+    impute,
+    numbers,
+    one_hot,
+    ordinal,
+    spatial_mean,
+    target_mean,
+    text,
+)
 from tabwright.features.base import TargetInfo
 from tabwright.features.recipe import RECIPES, FittedFeatures, fit_part
 from tabwright.testing.tables import mixed_table, target_for
@@ -131,6 +142,30 @@ def test_target_mean_gives_unseen_values_the_prior():
     fitted, _ = target_mean.fit(table, target)
     unseen = fitted.lookup[fitted.offset[0] + len(table.schema.strings[fitted.columns[0]].values) + 1]
     assert unseen[0] == pytest.approx(target.y.mean())
+
+
+def places(rows=1500, seed=0):
+    rng = np.random.default_rng(seed)
+    lat, lon = rng.uniform(32, 42, rows), rng.uniform(-124, -114, rows)
+    return rng, table_of(lat=lat, lon=lon)
+
+
+def test_spatial_mean_of_training_rows_is_out_of_fold():
+    rng, table = places()
+    y = rng.normal(size=1500)
+    fitted, X = spatial_mean.fit(table, TargetInfo(Task.REGRESSION, 1, y))
+    assert np.abs([np.corrcoef(x, y)[0, 1] for x in X.T]).max() < 0.1
+    assert np.corrcoef(fitted.apply(table)[:, -1], y)[0, 1] > 0.25  # what leaking would look like
+
+
+def test_spatial_mean_finds_a_place_and_falls_back_on_wider_ones():
+    _, table = places()
+    y = np.where((table.numbers - [37.0, -119.0] > 0).all(axis=1), 1.0, 0.0)
+    fitted, _ = spatial_mean.fit(table, TargetInfo(Task.REGRESSION, 1, y))
+    there, elsewhere = fitted.apply(Table(table.schema, np.array([[40.0, -116.0], [33.0, -123.0]]), ()))
+    assert there[-1] > 0.95 and elsewhere[-1] < 0.05
+    nowhere = fitted.apply(Table(table.schema, np.array([[np.nan, -116.0], [-80.0, 170.0]]), ()))
+    np.testing.assert_allclose(nowhere, y.mean(), atol=1e-9)
 
 
 def test_text_joins_spellings_and_counts_words():

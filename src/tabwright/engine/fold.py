@@ -69,7 +69,7 @@ class Session:
         kind = family(job.candidate.family)
         recipe = RECIPES[kind.view]
         if self.monotone:  # features derived from a constrained column would go round the constraint
-            recipe = recipe.without("coordinates")
+            recipe = recipe.without("coordinates", "spatial_mean")
         train_rows, valid_rows = self.rows(job.fold)
         keys, features, X_train, X_valid = self._matrices(recipe, job.fold, train_rows, valid_rows)
         made = time.monotonic()

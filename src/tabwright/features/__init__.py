@@ -12,12 +12,15 @@ from tabwright.features.one_hot import ONE_HOT, FittedOneHot
 from tabwright.features.ordinal import ORDINAL, FittedOrdinal
 from tabwright.features.piecewise import PIECEWISE, FittedPiecewise
 from tabwright.features.scale import SCALE, FittedScale
+from tabwright.features.spatial_mean import SPATIAL_MEAN, FittedSpatialMean
 from tabwright.features.target_mean import TARGET_MEAN, FittedTargetMean
 from tabwright.features.text import TEXT, FittedText, FittedTexts
 
-ENCODERS: tuple[Encoder, ...] = (NUMBERS, DATES, COORDINATES, ORDINAL, ONE_HOT, FREQUENCY, TARGET_MEAN, TEXT)
+ENCODERS: tuple[Encoder, ...] = (
+    NUMBERS, DATES, COORDINATES, ORDINAL, ONE_HOT, FREQUENCY, TARGET_MEAN, SPATIAL_MEAN, TEXT,
+)  # fmt: skip
 STEPS: tuple[Step, ...] = (IMPUTE, SCALE, PIECEWISE)
 FITTED_CLASSES: tuple[type, ...] = (
     FittedNumbers, FittedDates, FittedCoordinates, FittedOrdinal, FittedOneHot, FittedFrequency, FittedTargetMean,
-    FittedText, FittedTexts, FittedImpute, FittedScale, FittedPiecewise,
+    FittedSpatialMean, FittedText, FittedTexts, FittedImpute, FittedScale, FittedPiecewise,
 )  # fmt: skip

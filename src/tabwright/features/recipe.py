@@ -156,9 +156,9 @@ class Recipe:
     view: View
     parts: tuple[Part, ...] = field(default_factory=tuple)
 
-    def without(self, encoder: str) -> Recipe:
-        """The recipe with one encoder left out."""
-        parts = [Part(tuple(e for e in p.encoders if e[0] != encoder), p.steps) for p in self.parts]
+    def without(self, *encoders: str) -> Recipe:
+        """The recipe with some encoders left out."""
+        parts = [Part(tuple(e for e in p.encoders if e[0] not in encoders), p.steps) for p in self.parts]
         return Recipe(self.view, tuple(p for p in parts if p.encoders))
 
     @property
@@ -183,17 +183,20 @@ RECIPES: dict[View, Recipe] = {
         Part(_NUMBERS), Part((("text", _PLAIN),)), Part((("ordinal", _PLAIN),)),
         Part((("frequency", _options(min_values=30)),)),
         Part((("target_mean", _options(min_values=30)),)),
+        Part((("spatial_mean", _PLAIN),)),
     )),
     View.TREES: Recipe(View.TREES, (
         Part(_NUMBERS), Part((("text", _PLAIN),)), Part((("one_hot", _options(max_values=8)),)),
         Part((("frequency", _PLAIN),)),
         Part((("target_mean", _PLAIN),)),
+        Part((("spatial_mean", _PLAIN),)),
     )),
     View.DENSE: Recipe(View.DENSE, (
         Part(_CYCLIC, (("impute", _PLAIN), ("scale", _PLAIN))),
         Part((("text", _PLAIN),), (("scale", _PLAIN),)),
         Part((("one_hot", _PLAIN),)),
         Part((("target_mean", _options(min_values=20)),), (("scale", _PLAIN),)),
+        Part((("spatial_mean", _PLAIN),), (("scale", _PLAIN),)),
     )),
     View.SMOOTH: Recipe(View.SMOOTH, (
         Part(_CYCLIC, (("impute", _PLAIN), ("scale", _PLAIN))),
@@ -201,5 +204,6 @@ RECIPES: dict[View, Recipe] = {
         Part((("text", _PLAIN),), (("scale", _PLAIN),)),
         Part((("one_hot", _PLAIN),)),
         Part((("target_mean", _options(min_values=20)),), (("scale", _PLAIN),)),
+        Part((("spatial_mean", _PLAIN),), (("scale", _PLAIN),)),
     )),
 }  # fmt: skip
