@@ -115,7 +115,8 @@ def fit(table: Table, target: TargetInfo) -> tuple[FittedSpatialMean, Floats] | 
     known = ~np.isnan(points).any(axis=1)
     keys = _keys(points, side)
     prior = _round((weight @ Y) / weight.sum())
-    found, means = [np.empty(0, np.int64)], [prior[None, :]]
+    found: list[Array] = [np.empty(0, np.int64)]
+    means = [prior[None, :]]
     encoded = np.zeros((table.n_rows, LEVELS, Y.shape[1]))
     for shift in range(SHIFTS):
         around = np.broadcast_to(prior, (table.n_rows, INNER_FOLDS + 1, len(prior)))
