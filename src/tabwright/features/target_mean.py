@@ -39,7 +39,7 @@ class FittedTargetMean:
         return graph.node("Reshape", cube, graph.const(np.array([-1, width], np.int64)))
 
 
-def _means(codes: Ints, size: int, Y: Floats, weight: Floats, smoothing: float) -> Floats:
+def smoothed_means(codes: Ints, size: int, Y: Floats, weight: Floats, smoothing: float) -> Floats:
     """Smoothed means by code, (size, n_targets), relative to the weighted mean of all rows given."""
     prior = (weight @ Y) / weight.sum()
     count = np.bincount(codes, weights=weight, minlength=size)
@@ -73,11 +73,11 @@ def fit(
     for j, start in zip(columns, offset, strict=True):
         size = len(table.schema.strings[j].values) + 2
         codes = table.codes(j).astype(np.int64)
-        lookup[start : start + size] = _means(codes, size, Y, weight, smoothing)
+        lookup[start : start + size] = smoothed_means(codes, size, Y, weight, smoothing)
         block = np.empty_like(Y)
         for fold in range(INNER_FOLDS):
             out = inner == fold
-            block[out] = _means(codes[~out], size, Y[~out], weight[~out], smoothing)[codes[out]]
+            block[out] = smoothed_means(codes[~out], size, Y[~out], weight[~out], smoothing)[codes[out]]
         blocks.append(block)
     labels = [""] if Y.shape[1] == 1 else [f"[{k}]" for k in range(Y.shape[1])]
     names = tuple(f"{table.schema.strings[j].name}.target_mean{label}" for j in columns for label in labels)
