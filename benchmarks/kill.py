@@ -89,7 +89,7 @@ def main() -> None:
     rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         table, whole_run = Path(folder) / "table.parquet", Path(folder) / "whole"
-        frame = pd.read_parquet(CALIFORNIA_HOUSING).head(3000)
+        frame = pd.read_parquet(CALIFORNIA_HOUSING).head(5000)
         frame.to_parquet(table)
         began = time.monotonic()
         start(FIT, table, whole_run).wait()
@@ -118,7 +118,8 @@ def main() -> None:
             refitted = sum(len(digests) > 1 for digests in after.values())
             gone = len(before) - intact(run, before) + sum(key not in after for key in before)
             same = np.array_equal(aml.predict(frame), expected)
-            resumed, lost, again, differing = resumed + 1, lost + gone + missing, again + refitted, differing + (not same)
+            resumed, differing = resumed + 1, differing + (not same)
+            lost, again = lost + gone + missing, again + refitted
             print(
                 f"{k + 1:3}: killed at {instant:5.1f} s with {len(before)} of {n_folds} folds{second}; "
                 f"lost {gone + missing}, refitted {refitted}, predictions {'the same' if same else 'DIFFER'}",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "tabwright"
 LAYERS = (
-    ("errors", "types", "datasets", "__init__"),
+    ("errors", "types", "clock", "interrupts", "datasets", "__init__"),
     ("space", "seal", "codec", "timestamps"),
     ("coerce",),
     ("schema",),
@@ -19,6 +19,7 @@ LAYERS = (
     ("engine", "ensemble"),
     ("search",),
     ("config", "export", "leaderboard"),
+    ("stored",),
     ("automl", "progress", "runtime", "evaluation"),
     ("inputs",),
     ("api", "replay"),

@@ -18,7 +18,7 @@ def run(args: argparse.Namespace) -> int:
     from tabwright.store.run_dir import RunDir
 
     directory = RunDir.open(args.run)
-    journal = directory.journal()
+    journal = directory.read_journal()
     candidates, folds, leaders, events = journal.candidates(), journal.folds(), journal.leaders(), journal.events()
     journal.close()
     if args.json:
