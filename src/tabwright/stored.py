@@ -53,7 +53,7 @@ def store(run: RunDir, table: Table, problem: Problem, target: Target, config: C
                             "cores": os.cpu_count(), "tabwright": version("tabwright")},
         })  # fmt: skip
     except OSError as error:
-        raise RunError(f"The run directory {run.path} can't be written ({error.strerror})",
+        raise RunError(f"The run directory {run.path} can't be written ({error.strerror or error})",
                        "name a folder with more room") from error
 
 
