@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
-from tabwright import automl, leaderboard
+from tabwright import automl, clock, leaderboard
 from tabwright.automl import Finished
 from tabwright.config import Config, check_positive
 from tabwright.data.quality import quality_report
@@ -273,8 +274,14 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
 
     # --- export -----------------------------------------------------------------------------------------------
 
-    def export(self, path: str | Path) -> ExportReport:
+    def export(self, path: str | Path, signing_key: Any = None) -> ExportReport:
         """Write the leader, preprocessing included, as one ONNX file that is checked before it appears.
+
+        Parameters
+        ----------
+        path : path
+        signing_key : path of a PEM file, PEM bytes, 32 raw bytes, or Ed25519PrivateKey, optional
+            Sign the file, for ``load_model(path, public_key=...)``; needs ``tabwright[sign]``.
 
         Raises
         ------
@@ -282,8 +289,13 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             If the file would not predict what :meth:`predict` does; nothing is written then.
         """
         finished = self._fitted()
-        report = export(finished.package(), path)
+        report = export(finished.package(), path, signing_key)
         finished.profiles[finished.ensemble.name] = report.profile.to_dict()
+        if finished.run.config_file.exists():
+            with contextlib.suppress(RunError):  # a run that can't be written can still be exported
+                journal = finished.run.journal()
+                journal.add_stage("export", clock.now() - report.seconds, report.seconds)
+                journal.close()
         return report
 
     @classmethod

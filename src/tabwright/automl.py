@@ -253,9 +253,10 @@ def _search_and_assemble(
         search = Search(problem, run, journal, strategy, engine, budget, options, observer)
         try:
             search.restore()
-            n_before = len(search.state.finished())
+            n_before, began = len(search.state.finished()), budget.elapsed()
             state = search.run()
             engine.close()
+            journal.add_stage("search", clock.at(budget.started + began), budget.elapsed() - began)
             began = budget.elapsed()
             journal.add_event("finished", f"search ended after {began:.1f} s")
             notes = [*notes, *_what_limited(state, search, n_before, config, journal)]

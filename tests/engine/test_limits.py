@@ -78,7 +78,7 @@ def test_a_full_disk_costs_candidates_and_not_the_leader(tmp_path):
 def test_a_disk_that_holds_not_even_the_table_is_said_at_once(tmp_path):
     with mounted(tmp_path / "disk", "size=40k") as small:
         if small:
-            with pytest.raises(RunError, match="can't be written .*(No space|requested and .* written)"):
+            with pytest.raises(RunError, match=r"can't be written .*(No space|requested and .* written)"):
                 estimator(tmp_path / "disk" / "run").fit(data(), target="y")
         else:
             (tmp_path / "disk" / "run").touch()
