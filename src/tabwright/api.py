@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
-from tabwright import automl, leaderboard
+from tabwright import automl, clock, leaderboard
 from tabwright.automl import Finished
-from tabwright.config import Config
+from tabwright.config import Config, check_positive
 from tabwright.data.quality import quality_report
 from tabwright.data.readers import NOTES, read_table
 from tabwright.data.table import Table
@@ -30,6 +31,7 @@ from tabwright.progress import observer_for
 from tabwright.schema import Schema
 from tabwright.search.budget import Budget
 from tabwright.store.run_dir import RunDir
+from tabwright.stored import target_name
 from tabwright.types import Array, Floats, Kind, Task
 
 
@@ -41,7 +43,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
     def __init__(  # noqa: PLR0913 - scikit-learn keeps each parameter under its own name
         self, max_runtime_secs: float | None = 300, max_models: int | None = None,
         max_runtime_secs_per_model: float | None = None, max_memory_mib: float | None = None,
-        sort_metric: str = "auto", objectives: Sequence[str] = ("score",),
+        max_disk_mib: float | None = None, sort_metric: str = "auto", objectives: Sequence[str] = ("score",),
         constraints: Mapping[str, float] | None = None, balance_classes: bool = False,
         include_families: Sequence[str] | None = None, exclude_families: Sequence[str] | None = None,
         monotone_constraints: Mapping[str, int] | None = None, nfolds: int | str = "auto", seed: int = 0,
@@ -52,6 +54,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         self.max_models = max_models
         self.max_runtime_secs_per_model = max_runtime_secs_per_model
         self.max_memory_mib = max_memory_mib
+        self.max_disk_mib = max_disk_mib
         self.sort_metric = sort_metric
         self.objectives = objectives
         self.constraints = constraints
@@ -82,7 +85,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
                 )
         return Config(
             self.max_runtime_secs, self.max_models, self.max_runtime_secs_per_model, self.max_memory_mib,
-            self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
+            self.max_disk_mib, self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
             self.monotone_constraints, self.nfolds, self.seed, self.n_jobs, dict(kinds or {}),
         )  # fmt: skip
 
@@ -213,7 +216,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             finished.ensemble.name if len(finished.ensemble.members) != 1 else finished.ensemble.members[0].model_id
         ]
         if extra_columns == "all":
-            wanted += [e.candidate.model_id for e in finished.state.finished()]
+            wanted += [e.candidate.model_id for e in finished.state.finished() if not e.discarded]
         for model_id in wanted:
             if model_id not in finished.profiles:
                 finished.profiles[model_id] = self._measure(model_id)
@@ -232,7 +235,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         run = self._fitted().run
         if not run.config_file.exists():
             raise RunError("This estimator's temporary run directory is gone", "fit with export_checkpoints_dir")
-        journal = run.journal()
+        journal = run.read_journal()
         try:
             bad = [r for r in journal.folds() if r.status not in ("ok", "cancelled")]
         finally:
@@ -271,8 +274,14 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
 
     # --- export -----------------------------------------------------------------------------------------------
 
-    def export(self, path: str | Path) -> ExportReport:
+    def export(self, path: str | Path, signing_key: Any = None) -> ExportReport:
         """Write the leader, preprocessing included, as one ONNX file that is checked before it appears.
+
+        Parameters
+        ----------
+        path : path
+        signing_key : path of a PEM file, PEM bytes, 32 raw bytes, or Ed25519PrivateKey, optional
+            Sign the file, for ``load_model(path, public_key=...)``; needs ``tabwright[sign]``.
 
         Raises
         ------
@@ -280,12 +289,19 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             If the file would not predict what :meth:`predict` does; nothing is written then.
         """
         finished = self._fitted()
-        report = export(finished.package(), path)
+        report = export(finished.package(), path, signing_key)
         finished.profiles[finished.ensemble.name] = report.profile.to_dict()
+        if finished.run.config_file.exists():
+            with contextlib.suppress(RunError):  # a run that can't be written can still be exported
+                journal = finished.run.journal()
+                journal.add_stage("export", clock.now() - report.seconds, report.seconds)
+                journal.close()
         return report
 
     @classmethod
-    def resume(cls, run: str | Path, extra_secs: float | None = None, progress: bool | str = "auto") -> Self:
+    def resume(
+        cls, run: str | Path, extra_secs: float | None = None, progress: bool | str = "auto", *, data: Any = None
+    ) -> Self:
         """Continue a run of ``export_checkpoints_dir`` from its last finished fold.
 
         Parameters
@@ -293,11 +309,25 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         run : path
         extra_secs : float, optional
             Time for the continuation; the run's own ``max_runtime_secs`` by default.
+        progress : bool or "auto"
+        data : table or path, optional
+            The training table with its target. The run has its own copy; this one is compared with it, and
+            replaces it where it is lost.
+
+        Raises
+        ------
+        RunError
+            If another process works on the run, its folder can't be written or is damaged, or ``data`` is not what
+            the run was started with.
         """
+        check_positive("extra_secs", extra_secs)
         directory, made = cls._from_run(run)
-        directory.acquire()
+        given = None if data is None else read_inputs(data, None, target_name(directory))
         with observer_for(progress, made._config(None), "") as observer:
-            made._take(automl.resume(directory, extra_secs, observer))
+            finished = automl.resume(directory, extra_secs, observer, given)
+        made._take(finished)
+        for note in finished.notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
         return made
 
     @classmethod
@@ -353,6 +383,9 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         Wall time per candidate, all its folds together.
     max_memory_mib : float, optional
         Resident memory of all worker processes together; one that passes its share is stopped and recorded.
+    max_disk_mib : float, optional
+        Size of the run directory. Fold models, then out-of-fold predictions, of candidates that the leader does not
+        use are removed, worst first; they stay in the journal and on the leaderboard.
     sort_metric : str, default "auto"
         What is optimised: rmse, mae, r2, rmsle; roc_auc, log_loss, average_precision, accuracy,
         balanced_accuracy, f1, brier. "auto" is rmse, roc_auc for two classes, log_loss for more.

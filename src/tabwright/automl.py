@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
-import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tabwright import clock
 from tabwright.config import Config
 from tabwright.data.infer import infer_schema
 from tabwright.data.splits import make_folds
@@ -22,9 +18,10 @@ from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
 from tabwright.engine.fold import load_fold_model
 from tabwright.engine.local import LocalEngine
-from tabwright.errors import OptionError, ParityError, RunError
+from tabwright.errors import OptionError, ParityError
 from tabwright.export import Package, in_memory
 from tabwright.features.recipe import FittedPart
+from tabwright.interrupts import Interrupts
 from tabwright.metrics import best_threshold, evaluate, find_metric
 from tabwright.models.base import Family
 from tabwright.pipeline import Ensemble, Member
@@ -36,7 +33,10 @@ from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
 from tabwright.search.state import State
 from tabwright.search.strategy import Strategy
+from tabwright.store.journal import Journal
 from tabwright.store.run_dir import RunDir
+from tabwright.store.upgrade import upgrade
+from tabwright.stored import checked_table, load_problem, load_table, store
 from tabwright.types import Array, Floats, Kind, Task
 
 SAMPLE_ROWS = 2000  # kept for the parity check and for measuring
@@ -127,11 +127,7 @@ def fit(
         _check_monotone(config, schema)
         table = Table.from_frame(X, schema)
         problem = _problem(table, target, config, rows, budget)
-        try:
-            _store(run, table, problem, target, config)
-        except OSError as error:
-            raise RunError(f"The run directory {run.path} can't be written ({error.strerror})",
-                           "name a folder with more room") from error
+        store(run, table, problem, target, config)
         engine.open(run.path)
         return _search_and_assemble(run, table, problem, config, engine, budget, observer, list(target.notes))
     finally:
@@ -139,21 +135,31 @@ def fit(
         run.release()
 
 
-def resume(run: RunDir, extra_secs: float | None, observer: Observer) -> Finished:
-    """Continue a run from its last finished fold, for ``extra_secs`` or the budget that it had."""
-    stored = run.config()
-    config = Config.from_dict(stored["config"])
-    if extra_secs is not None:
-        config = replace(config, max_runtime_secs=extra_secs)
-    budget = Budget(config.budget_s)
-    engine = LocalEngine(*_workers(config), config.max_memory_mib, run.path / "workers.log")
+def resume(
+    run: RunDir, extra_secs: float | None, observer: Observer, data: tuple[pd.DataFrame, pd.Series] | None = None
+) -> Finished:
+    """Continue a run from its last finished fold, for ``extra_secs`` or the budget that it had.
+
+    ``data``, features and target, is held against what the run was started with, and replaces its copy if lost.
+    """
+    budget = Budget(math.inf)
+    run.acquire()
+    engine = None
     try:
+        upgrade(run)
+        stored = run.config()
+        config = Config.from_dict(stored["config"])
+        if extra_secs is not None:
+            config = replace(config, max_runtime_secs=extra_secs)
+        budget.total_s = config.budget_s
+        engine = LocalEngine(*_workers(config), config.max_memory_mib, run.path / "workers.log")
+        table = checked_table(run, data)
+        problem = load_problem(run)
         engine.open(run.path)
-        table = Table.load(run.table_dir, mmap=True)
-        problem = _load_problem(run, stored)
         return _search_and_assemble(run, table, problem, config, engine, budget, observer, stored["notes"])
     finally:
-        engine.close()
+        if engine is not None:
+            engine.close()
         run.release()
 
 
@@ -161,8 +167,8 @@ def load(run: RunDir) -> Finished:
     """A run as it stands, without continuing it: leaderboard, leader, export."""
     stored = run.config()
     config = Config.from_dict(stored["config"])
-    table, problem = Table.load(run.table_dir, mmap=True), _load_problem(run, stored)
-    journal = run.journal()
+    table, problem = load_table(run), load_problem(run)
+    journal = run.read_journal()
     try:
         state = State(problem, run)
         state.restore(journal)
@@ -231,70 +237,54 @@ def _problem(table: Table, target: Target, config: Config, rows: RowColumns, bud
     )
 
 
-def _store(run: RunDir, table: Table, problem: Problem, target: Target, config: Config) -> None:
-    table.save(run.table_dir)
-    arrays = {"y": problem.y} | ({} if problem.weight is None else {"weight": problem.weight})
-    run.save_arrays("target", **arrays)
-    for k in range(problem.n_folds):
-        run.save_arrays("fold", **{f"train{k}": problem.train[k], f"valid{k}": problem.valid[k]})
-    run.write_config({
-        "created": time.time(), "task": str(problem.task), "n_classes": problem.n_classes, "n_folds": problem.n_folds,
-        "sort_metric": problem.metric.name, "mean": problem.mean, "scale": problem.scale, "notes": list(target.notes),
-        "config": config.to_dict(), "fingerprint": fingerprint(table, problem.y),
-        "environment": {"python": platform.python_version(), "platform": platform.platform(), "cores": os.cpu_count(),
-                        "tabwright": version("tabwright")},
-    })  # fmt: skip
-
-
-def fingerprint(table: Table, y: Array) -> str:
-    """SHA-256 of the training data in canonical form."""
-    total = hashlib.sha256(np.ascontiguousarray(table.numbers).tobytes())
-    for column in table.strings:
-        total.update("\0".join(map(str, column.levels)).encode())
-        total.update(np.ascontiguousarray(column.index).tobytes())
-    total.update(np.ascontiguousarray(y).tobytes())
-    return total.hexdigest()
-
-
-def _load_problem(run: RunDir, stored: dict[str, Any]) -> Problem:
-    task = Task(stored["task"])
-    folds = range(stored["n_folds"])
-    return Problem(
-        task, find_metric(stored["sort_metric"], task), stored["n_classes"], run.load_array("target", "y"),
-        stored["mean"], stored["scale"],
-        run.load_array("target", "weight") if run.has_array("target", "weight") else None,
-        tuple(run.load_array("fold", f"valid{k}") for k in folds),
-        tuple(run.load_array("fold", f"train{k}") for k in folds),
-    )  # fmt: skip
-
-
 def _search_and_assemble(
     run: RunDir, table: Table, problem: Problem, config: Config, engine: LocalEngine, budget: Budget,
     observer: Observer, notes: list[str],
 ) -> Finished:  # fmt: skip
     budget.reserve_s = reserve(budget)
     journal = run.journal()
+    journal.add_stage("reading", clock.at(budget.started), budget.elapsed())
     repeatable = config.max_models is not None
     families = _families(problem, config, table)
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable)
-    options = SearchOptions(config.max_models, config.max_runtime_secs_per_model, repeatable)
-    search = Search(problem, run, journal, strategy, engine, budget, options, observer)
-    try:
-        search.restore()
-        state = search.run()
-        engine.close()
-        journal.add_event("finished", f"search ended after {budget.elapsed():.1f} s")
-    finally:
-        journal.close()
-    if journal.broken:
-        told = (
-            f"The journal could not be written to the end ({journal.broken}): the leader is complete, "
-            "but the run can't be resumed from its last folds"
-        )
-        notes = [*notes, told]
-    finished = _finish(run, table, problem, state, config, notes, interrupted=search.interrupted, seconds=0.0)
+    with Interrupts() as interrupts:
+        options = SearchOptions(config.max_models, config.max_runtime_secs_per_model, repeatable, config.max_disk_mib,
+                                lambda: interrupts.asked)  # fmt: skip
+        search = Search(problem, run, journal, strategy, engine, budget, options, observer)
+        try:
+            search.restore()
+            n_before, began = len(search.state.finished()), budget.elapsed()
+            state = search.run()
+            engine.close()
+            journal.add_stage("search", clock.at(budget.started + began), budget.elapsed() - began)
+            began = budget.elapsed()
+            journal.add_event("finished", f"search ended after {began:.1f} s")
+            notes = [*notes, *_what_limited(state, search, n_before, config, journal)]
+            finished = _finish(run, table, problem, state, config, notes, interrupted=False, seconds=0.0)
+            journal.add_stage("ensembling", clock.at(budget.started + began), budget.elapsed() - began)
+        finally:
+            journal.close()
+        finished.interrupted = search.interrupted or interrupts.asked
     finished.seconds = budget.elapsed()
     return finished
+
+
+def _what_limited(state: State, search: Search, n_before: int, config: Config, journal: Journal) -> list[str]:
+    """Sentences on a journal that broke off, a full disk allowance, and a resume that had nothing to do."""
+    notes = []
+    if journal.broken:
+        notes.append(f"The journal could not be written to the end ({journal.broken}): the leader is complete, "
+                     "but the run can't be resumed from its last folds")  # fmt: skip
+    if search.disk.full:
+        notes.append(f"max_disk_mib={config.max_disk_mib:g} is full with what the leader needs: allow more for a "
+                     "longer search")  # fmt: skip
+    if search.was_restored and not search.n_recorded and not search.interrupted:
+        if config.max_models is not None and len(state.entries) >= config.max_models:
+            notes.append(f"There was nothing to do: all {n_before} of max_models={config.max_models} candidates had "
+                         "been finished; start a new run with more")  # fmt: skip
+        else:
+            notes.append("Nothing was fitted: no further fold fits into this time; give more with extra_secs")
+    return notes
 
 
 def _finish(

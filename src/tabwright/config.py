@@ -23,6 +23,7 @@ class Config:
     max_models: int | None = None
     max_runtime_secs_per_model: float | None = None
     max_memory_mib: float | None = None
+    max_disk_mib: float | None = None
     sort_metric: str = "auto"
     balance_classes: bool = False
     include_families: Sequence[str] | None = None
@@ -34,10 +35,11 @@ class Config:
     kinds: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _positive("max_runtime_secs", self.max_runtime_secs)
-        _positive("max_models", self.max_models)
-        _positive("max_runtime_secs_per_model", self.max_runtime_secs_per_model)
-        _positive("max_memory_mib", self.max_memory_mib)
+        check_positive("max_runtime_secs", self.max_runtime_secs)
+        check_positive("max_models", self.max_models)
+        check_positive("max_runtime_secs_per_model", self.max_runtime_secs_per_model)
+        check_positive("max_memory_mib", self.max_memory_mib)
+        check_positive("max_disk_mib", self.max_disk_mib)
         if self.max_runtime_secs is None and self.max_models is None:
             raise OptionError("max_runtime_secs", "and max_models are both None, so the run would never end",
                               "set one of them")
@@ -93,7 +95,8 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def _positive(name: str, value: Any) -> None:
+def check_positive(name: str, value: Any) -> None:
+    """OptionError unless the option is None or a number above 0."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) > 0:

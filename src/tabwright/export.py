@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tabwright import signature
 from tabwright.codec import write_atomic
 from tabwright.data.table import Table
 from tabwright.errors import OptionError
@@ -57,15 +58,21 @@ class Package:
     sample: Table  # rows to check and measure with
 
 
-def serialise(package: Package, parity: Parity | None = None, profile: Profile | None = None) -> bytes:
-    """The sealed model file's bytes."""
+def serialise(
+    package: Package, parity: Parity | None = None, profile: Profile | None = None, signing_key: Any = None
+) -> bytes:
+    """The sealed model file's bytes, signed if there is a key."""
     graph = Graph()
     inputs = Inputs(graph, package.schema)
     canonical = package.ensemble.to_onnx(inputs)
     classes = package.schema.classes or ()
     emit_outputs(graph, package.ensemble, canonical, classes)
     facts = metadata_json(_metadata(package, parity, profile))
-    return seal(graph.build({"tabwright": facts, KEY: PLACEHOLDER}).SerializeToString())
+    metadata = {"tabwright": facts, KEY: PLACEHOLDER}
+    if signing_key is None:
+        return seal(graph.build(metadata).SerializeToString())
+    metadata[signature.KEY] = signature.PLACEHOLDER
+    return seal(signature.sign(graph.build(metadata).SerializeToString(), signing_key))
 
 
 def _metadata(package: Package, parity: Parity | None, profile: Profile | None) -> dict[str, Any]:
@@ -152,16 +159,18 @@ def awkward_rows(sample: Table, n: int = 64, seed: int = 0) -> Table:
     return Table.from_matrices(sample.schema, numbers, strings)
 
 
-def export(package: Package, path: str | Path) -> ExportReport:
-    """Write the model file.
+def export(package: Package, path: str | Path, signing_key: Any = None) -> ExportReport:
+    """Write the model file, signed if there is a key; see :func:`tabwright.signature.sign`.
 
     Raises
     ------
     ParityError
         If the graph and the Python model differ on any row of the sample; nothing is written then.
     OptionError
-        If the path can't be written.
+        If the path can't be written, or the key can't be used.
     """
+    if signing_key is not None:
+        signing_key = signature.private_key(signing_key)  # before the work, not after it
     started = time.monotonic()
     target = Path(path)
     if target.is_dir() or not target.resolve().parent.is_dir():
@@ -172,7 +181,7 @@ def export(package: Package, path: str | Path) -> ExportReport:
     parity = merge(parities)
     require(parity)
     profile = measure(draft, graph_inputs(sample))
-    data = serialise(package, parity, profile)
+    data = serialise(package, parity, profile, signing_key)
     try:
         write_atomic(target, data)
     except OSError as error:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from tabwright import automl
+from tabwright import automl, clock
 from tabwright.automl import Finished
 from tabwright.engine.base import FoldJob, Outcome
 from tabwright.engine.local import LocalEngine
@@ -77,7 +76,7 @@ def _copy_inputs(old: RunDir, new: RunDir) -> None:
     shutil.copytree(old.table_dir, new.table_dir, dirs_exist_ok=True)
     for file in [*old.path.glob("fold.*.npy"), *old.path.glob("target.*.npy")]:
         shutil.copy(file, new.path / file.name)
-    new.write_config(old.config() | {"created": time.time(), "replay_of": str(old.path)})
+    new.write_config(old.config() | {"created": clock.now(), "replay_of": str(old.path)})
 
 
 def _fit_again(recorded: Finished, new: RunDir, tell: Callable[[str], None]) -> None:
@@ -105,7 +104,7 @@ def _jobs(recorded: Finished, new: Journal) -> list[FoldJob]:
     jobs: list[FoldJob] = []
     for member in recorded.ensemble.members:
         c = recorded.state.entries[member.model_id].candidate
-        new.add_candidate(CandidateRecord(c.model_id, c.family, c.params, c.seed, c.origin, time.time()))
+        new.add_candidate(CandidateRecord(c.model_id, c.family, c.params, c.seed, c.origin, clock.now()))
         jobs.extend(FoldJob(_as_trained(c, f.model), k, UNLIMITED_S) for k, f in enumerate(member.folds))
     return jobs
 
@@ -125,4 +124,5 @@ def _record(outcome: Outcome, journal: Journal) -> None:
     journal.add_fold(FoldRecord(
         outcome.job.candidate.model_id, outcome.job.fold, outcome.status, "", outcome.started, outcome.seconds,
         outcome.cpu_seconds, outcome.peak_memory_mib, r.score, r.n_iterations, r.artefact_sha256,
+        outcome.worker, dict(r.stage_seconds),
     ))  # fmt: skip

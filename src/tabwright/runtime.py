@@ -262,7 +262,7 @@ def _record_columns(records: Sequence[Mapping[Any, Any]], schema: Schema) -> dic
     return {c.name: [record.get(c.name) for record in records] for c in schema.used if c.name in names}
 
 
-def load_model(path: str | Path, n_threads: int = 1) -> Model:
+def load_model(path: str | Path, n_threads: int = 1, public_key: Any = None) -> Model:
     """Load an exported file for scoring.
 
     Parameters
@@ -270,11 +270,13 @@ def load_model(path: str | Path, n_threads: int = 1) -> Model:
     path : str or Path
     n_threads : int
         Threads of one prediction; 1 is fastest for single rows.
+    public_key : path of a PEM file, PEM bytes, 32 raw bytes, or Ed25519PublicKey, optional
+        Load the file only if the owner of this key has signed it; needs ``tabwright[sign]``.
 
     Raises
     ------
     ModelFileError
-        If the file is absent, no ONNX, of another program, altered, or of a later format.
+        If the file is absent, no ONNX, of another program, altered, of a later format, or not signed by that key.
     """
     path = Path(path)
     try:
@@ -283,16 +285,20 @@ def load_model(path: str | Path, n_threads: int = 1) -> Model:
         raise ModelFileError(f"{str(path)!r} is a directory", "name the exported .onnx file") from None
     except OSError:
         raise ModelFileError(f"there is no model file {str(path)!r}", "check the path") from None
-    return model_from_bytes(data, path, n_threads)
+    return model_from_bytes(data, path, n_threads, public_key)
 
 
-def model_from_bytes(data: bytes, path: Path | None = None, n_threads: int = 1) -> Model:
+def model_from_bytes(data: bytes, path: Path | None = None, n_threads: int = 1, public_key: Any = None) -> Model:
     """As :func:`load_model`, from the file's content."""
     name = repr(str(path)) if path else "the model"
     if not seal.is_sealed(data):
         _session(data, name, 1)  # tells "no ONNX" from "another program's ONNX"
         raise ModelFileError(f"{name} was not exported by tabwright", "export the model with tabwright")
     checksum = seal.verify(data, name)
+    if public_key is not None:
+        from tabwright import signature  # most files are loaded without
+
+        signature.verify(data, public_key, name)
     session = _session(data, name, n_threads)
     stored = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if stored is None:

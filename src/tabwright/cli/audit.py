@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
+from pathlib import Path
 
 from tabwright.cli.base import Command
 
@@ -12,33 +12,31 @@ from tabwright.cli.base import Command
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="folder of a run")
     parser.add_argument("--json", action="store_true", help="everything the journal holds, as JSON")
+    parser.add_argument("--out", metavar="FILE", help="write the time line as a picture: .html (with tables) or .svg")
 
 
 def run(args: argparse.Namespace) -> int:
-    from tabwright.store.run_dir import RunDir
+    from tabwright.audit import audit
+    from tabwright.codec import write_atomic
+    from tabwright.errors import OptionError
+    from tabwright.timeline import page, svg
 
-    directory = RunDir.open(args.run)
-    journal = directory.journal()
-    candidates, folds, leaders, events = journal.candidates(), journal.folds(), journal.leaders(), journal.events()
-    journal.close()
-    if args.json:
-        print(json.dumps({
-            "run": directory.config(), "candidates": [dataclasses.asdict(c) for c in candidates],
-            "folds": [dataclasses.asdict(f) for f in folds],
-            "leaders": [{"time": t, "name": n, "score": s, "members": m} for t, n, s, m in leaders],
-            "events": [{"time": t, "kind": k, "message": m} for t, k, m in events],
-        }, indent=1))  # fmt: skip
-        return 0
-    start = min([f.started for f in folds], default=0.0)
-    print(f"{'at s':>8}  {'took s':>7}  {'cpu s':>7}  {'MiB':>6}  {'score':>10}  what")
-    lines = [(f.started + f.seconds, f"{f.started - start:8.1f}  {f.seconds:7.2f}  {f.cpu_seconds:7.2f}  "
-              f"{f.peak_memory_mib:6.0f}  {'' if f.score is None else f'{f.score:.5g}':>10}  "
-              f"{f.model_id} fold {f.fold + 1} {f.status} {f.reason}".rstrip()) for f in folds]  # fmt: skip
-    lines += [(t, f"{t - start:8.1f}  {'':7}  {'':7}  {'':6}  {s:10.5g}  leader: {n} of "
-               + ", ".join(f"{m} {w:.2f}" for m, w in members)) for t, n, s, members in leaders]  # fmt: skip
-    lines += [(t, f"{t - start:8.1f}  {'':7}  {'':7}  {'':6}  {'':10}  {k}: {m}") for t, k, m in events]
-    for _, line in sorted(lines):
-        print(line)
+    draw = {".html": page, ".svg": svg}
+    if args.out and Path(args.out).suffix.lower() not in draw:
+        raise OptionError("--out", f"is {args.out!r}", "name a file that ends in .html or .svg")
+    made = audit(args.run)
+    if args.out:
+        try:
+            write_atomic(Path(args.out), draw[Path(args.out).suffix.lower()](made).encode())
+        except OSError as error:
+            raise OptionError(
+                "--out", f"can't be written ({error.strerror})", "name a folder that exists and has room"
+            ) from error
+        print(f"time line in {args.out}")
+    elif args.json:
+        print(json.dumps(made.to_dict(), indent=1))
+    else:
+        print("\n".join(made.lines()))
     return 0
 
 

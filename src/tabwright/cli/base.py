@@ -17,6 +17,12 @@ class Command:
     run: Callable[[argparse.Namespace], int]
 
 
+def model_arguments(parser: argparse.ArgumentParser) -> None:
+    """What commands that read an exported file have in common."""
+    parser.add_argument("model", help="exported ONNX file")
+    parser.add_argument("--public-key", metavar="PEM", help="refuse a file that this Ed25519 key has not signed")
+
+
 def budget_arguments(parser: argparse.ArgumentParser, seconds: float | None = 300.0) -> None:
     """Options that fit, resume and demo have in common."""
     parser.add_argument("--max-runtime-secs", type=float, default=seconds, metavar="N",

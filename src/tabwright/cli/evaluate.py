@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from tabwright.cli.base import Command
+from tabwright.cli.base import Command, model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="exported ONNX file")
+    model_arguments(parser)
     parser.add_argument("data", help="table with the target")
 
 
@@ -18,7 +18,7 @@ def run(args: argparse.Namespace) -> int:
     from tabwright.evaluation import evaluate_model
     from tabwright.runtime import load_model
 
-    model, frame = load_model(args.model), read_table(args.data)
+    model, frame = load_model(args.model, public_key=args.public_key), read_table(args.data)
     target = model.schema.target
     if target not in frame.columns:
         raise DataError(f"There is no column {target!r} in {args.data}", "give a table that holds the target")

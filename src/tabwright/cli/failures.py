@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tabwright.store.run_dir import RunDir
 
-    journal = RunDir.open(args.run).journal()
+    journal = RunDir.open(args.run).read_journal()
     bad = [r for r in journal.folds() if r.status not in ("ok", "cancelled")]
     journal.close()
     for r in bad:

@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-models", type=int, metavar="N", help="candidates to fit at most")
     parser.add_argument("--max-runtime-secs-per-model", type=float, metavar="N")
     parser.add_argument("--max-memory-mib", type=float, metavar="N", help="resident memory of all workers together")
+    parser.add_argument("--max-disk-mib", type=float, metavar="N", help="size of the run's folder")
     parser.add_argument("--sort-metric", default="auto", metavar="M", help="what is optimised (default: %(default)s)")
     parser.add_argument("--balance-classes", action="store_true", help="let all classes count the same")
     parser.add_argument("--include-families", metavar="A,B", help="only these model families")
@@ -48,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"There is no column {args.target!r} in {args.data}, which has {listed}", "name one of them")
     options: dict[str, Any] = {
         k: getattr(args, k)
-        for k in ("max_runtime_secs", "max_models", "max_runtime_secs_per_model", "max_memory_mib", "sort_metric",
-                  "balance_classes", "seed", "n_jobs")
+        for k in ("max_runtime_secs", "max_models", "max_runtime_secs_per_model", "max_memory_mib", "max_disk_mib",
+                  "sort_metric", "balance_classes", "seed", "n_jobs")
     }  # fmt: skip
     options["nfolds"] = args.nfolds if args.nfolds == "auto" else _whole(args.nfolds)
     for name in ("include_families", "exclude_families"):

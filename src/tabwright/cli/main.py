@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 from tabwright import __version__
@@ -49,10 +50,21 @@ def main(argv: list[str] | None = None) -> int:
         print(f"tabwright: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("tabwright: interrupted", file=sys.stderr)
+        print(f"tabwright: interrupted{_how_to_go_on(args)}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0
+
+
+def _how_to_go_on(args: argparse.Namespace) -> str:
+    """What an interrupted fit or resume leaves behind, as the end of a sentence."""
+    run = {"fit": "out", "resume": "run"}.get(args.command)
+    if run is None:
+        return ""
+    folder = Path(getattr(args, run))
+    if (folder / "run.json").exists():
+        return f"; every finished fold is kept, continue with: tabwright resume {folder}"
+    return " before the run had begun; nothing is lost but the reading of the table"
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

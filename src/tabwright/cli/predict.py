@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tabwright.cli.base import Command
+from tabwright.cli.base import Command, model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="exported ONNX file")
+    model_arguments(parser)
     parser.add_argument("data", help="table to score")
     parser.add_argument("--out", required=True, metavar="FILE", help="CSV or Parquet file to write")
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise OptionError("--out", f"is {args.out!r}", "name a file that ends in .csv or .parquet")
-    model = load_model(args.model)
+    model = load_model(args.model, public_key=args.public_key)
     frame = read_table(args.data)
     result = pd.DataFrame({"prediction": model.predict(frame)})
     if model.classes_ is not None:

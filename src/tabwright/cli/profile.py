@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from tabwright.cli.base import Command
+from tabwright.cli.base import Command, model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="exported ONNX file")
+    model_arguments(parser)
     parser.add_argument("data", help="table with sample rows")
 
 
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from tabwright.runtime import load_model
     from tabwright.schema import encode
 
-    model, frame = load_model(args.model), read_table(args.data).head(20_000)
+    model, frame = load_model(args.model, public_key=args.public_key), read_table(args.data).head(20_000)
     numbers, strings = encode({str(c): frame[c] for c in frame.columns}, model.schema)
     inputs = {k: v for k, v in (("numbers", numbers), ("strings", strings)) if v.shape[1]}
     p = measure(Path(args.model).read_bytes(), inputs, repeats=2000, seconds=3.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import Any
 
 from tabwright.cli.base import Command
@@ -13,13 +14,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--extra-secs", type=float, metavar="N", help="time for the continuation (default: the run's own)"
     )
+    parser.add_argument("--data", metavar="FILE",
+                        help="the training table; needed only where the run has lost its own copy")
     parser.add_argument("--quiet", action="store_true", help="no progress display")
 
 
 def run(args: argparse.Namespace) -> int:
     from tabwright.cli.show import show_run
 
-    show_run(estimator_of(args.run).resume(args.run, args.extra_secs, False if args.quiet else "auto"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # notes are printed below
+        made = estimator_of(args.run).resume(
+            args.run, args.extra_secs, False if args.quiet else "auto", data=args.data
+        )  # fmt: skip
+    show_run(made)
     return 0
 
 

@@ -58,6 +58,7 @@ class Outcome:
     cpu_seconds: float
     peak_memory_mib: float
     result: FoldResult | None = None
+    worker: int = 0  # which of the engine's workers, from 0
 
 
 class Engine(Protocol):

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from tabwright import clock
 from tabwright.engine.base import FoldJob, FoldResult, Outcome, Status
 from tabwright.engine.worker import receive, send
 from tabwright.errors import RunError
@@ -29,6 +30,7 @@ MAX_STILLBORN = 3
 class _Worker:
     process: subprocess.Popen[bytes]
     watch: psutil.Process
+    slot: int  # a replacement takes the slot of the worker that it replaces
     ready: bool = False
     job: FoldJob | None = None
     started: float = 0.0  # monotonic
@@ -54,7 +56,7 @@ class LocalEngine:
         self._checked = 0.0
         self._closed = False
         self._stillborn = 0  # workers in a row that ended before they were ready
-        self._workers = [self._start() for _ in range(n_workers)]
+        self._workers = [self._start(slot) for slot in range(n_workers)]
 
     def open(self, run: Path) -> None:
         """Let the workers load the run's data."""
@@ -62,7 +64,7 @@ class LocalEngine:
         for worker in self._workers:
             self._tell(worker, ("open", self._run))
 
-    def _start(self) -> _Worker:
+    def _start(self, slot: int) -> _Worker:
         # the same modules as here must be found there, a user's own families among them
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)}
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -71,7 +73,7 @@ class LocalEngine:
             [sys.executable, "-P", "-m", "tabwright.engine.worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log or subprocess.DEVNULL, env=env,
         )  # fmt: skip
-        worker = _Worker(process, psutil.Process(process.pid))
+        worker = _Worker(process, psutil.Process(process.pid), slot)
         threading.Thread(target=self._read, args=(worker,), daemon=True).start()
         if self._run is not None:
             self._tell(worker, ("open", self._run))
@@ -100,7 +102,7 @@ class LocalEngine:
 
     def submit(self, job: FoldJob) -> None:
         worker = next(w for w in self._workers if w.ready and w.job is None)
-        worker.job, worker.started, worker.started_wall = job, time.monotonic(), time.time()
+        worker.job, worker.started, worker.started_wall = job, time.monotonic(), clock.now()
         worker.peak_mib = 0.0
         worker.cpu_before = _cpu(worker)
         self._tell(worker, ("fit", job))
@@ -160,9 +162,9 @@ class LocalEngine:
         peak = max(worker.peak_mib, _memory(worker))
         if kind == "done":
             result: FoldResult = content
-            return Outcome(job, Status.OK, "", worker.started_wall, seconds, cpu, peak, result)
+            return Outcome(job, Status.OK, "", worker.started_wall, seconds, cpu, peak, result, worker.slot)
         status = Status.TIMEOUT if kind == "late" else Status.FAILED
-        return Outcome(job, status, content[0], worker.started_wall, seconds, cpu, peak)
+        return Outcome(job, status, content[0], worker.started_wall, seconds, cpu, peak, None, worker.slot)
 
     def _enforce_limits(self) -> list[Outcome]:
         now = time.monotonic()
@@ -196,11 +198,13 @@ class LocalEngine:
                 time.monotonic() - worker.started,
                 max(0.0, _cpu(worker) - worker.cpu_before),
                 worker.peak_mib,
+                None,
+                worker.slot,
             )
         _kill_tree(worker)
         self._workers.remove(worker)
         if not self._closed:
-            self._workers.append(self._start())
+            self._workers.append(self._start(worker.slot))
         return outcome
 
     def cancel(self) -> list[Outcome]:

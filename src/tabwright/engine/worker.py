@@ -49,7 +49,8 @@ def main() -> None:
     """Serve jobs until standard input closes."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's to handle
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group they are the run's to handle
+        signal.signal(number, signal.SIG_IGN)
     jobs = os.fdopen(os.dup(0), "rb")
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

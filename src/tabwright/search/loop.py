@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tabwright import clock
 from tabwright.engine.base import Engine, FoldJob, Outcome, Status
 from tabwright.search.budget import Budget
+from tabwright.search.disk import DiskLimit
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
 from tabwright.search.strategy import Strategy
@@ -53,6 +54,8 @@ class SearchOptions:
     max_models: int | None = None
     max_runtime_secs_per_model: float | None = None
     repeatable: bool = False  # decide nothing by the clock or by which worker is faster
+    max_disk_mib: float | None = None
+    stop: Callable[[], bool] = lambda: False  # whether the user has asked to end
 
 
 Observer = Callable[[Snapshot], None]
@@ -68,6 +71,8 @@ class Search:
         self.problem, self.journal, self.strategy = problem, journal, strategy
         self.engine, self.budget, self.options, self.observer = engine, budget, options, observer
         self.state = State(problem, run)
+        self.disk = DiskLimit(run, journal, options.max_disk_mib)
+        self.was_restored, self.n_recorded = False, 0
         self._fold_seconds: dict[str, list[float]] = {}
         self._active: list[Entry] = []
         self.interrupted = False
@@ -75,6 +80,7 @@ class Search:
     def restore(self) -> None:
         """Take up what the journal holds: finished folds are kept, unfinished candidates go on first."""
         self.state.restore(self.journal)
+        self.was_restored = bool(self.state.entries)
         for entry in self.state.entries.values():
             self.strategy.restore(entry.candidate)
             if entry.scores:
@@ -94,7 +100,7 @@ class Search:
     def run(self) -> State:
         """Search until time, candidates or the user's patience end; the state then holds the leader."""
         try:
-            while self.budget.left_for_search() > 0:
+            while self.budget.left_for_search() > 0 and not self.options.stop():
                 while self.engine.free() and (job := self._next_job()) is not None:
                     self.engine.submit(job)
                 self._show()
@@ -102,8 +108,11 @@ class Search:
                     break  # nothing runs and nothing more can be begun
                 for outcome in self.engine.poll(min(POLL_S, max(0.0, self.budget.left_for_search()))):
                     self._record(outcome)
+                    self.disk.keep(self.state)
+            self.interrupted = self.options.stop()
         except KeyboardInterrupt:
             self.interrupted = True
+        if self.interrupted:
             self.journal.add_event("interrupt", "stopped by the user")
         for outcome in self.engine.close():
             self._record(outcome)
@@ -116,7 +125,7 @@ class Search:
             job = self._fold_job(entry)
             if job is not None:
                 return job
-        if self._time_limit(self.problem.n_folds) < MIN_FOLD_S:
+        if self._time_limit(self.problem.n_folds) < MIN_FOLD_S or self.disk.full:
             return None
         if self.options.repeatable and self.strategy.needs_results and self._active:
             return None  # propose only when everything begun has been told
@@ -127,7 +136,7 @@ class Search:
         self.state.entries[candidate.model_id] = entry
         self.journal.add_candidate(
             CandidateRecord(candidate.model_id, candidate.family, candidate.params, candidate.seed, candidate.origin,
-                            time.time())
+                            clock.now())
         )  # fmt: skip
         self._active.append(entry)
         return self._fold_job(entry)
@@ -178,8 +187,10 @@ class Search:
         self.journal.add_fold(FoldRecord(
             job.candidate.model_id, job.fold, outcome.status, outcome.reason, outcome.started, outcome.seconds,
             outcome.cpu_seconds, outcome.peak_memory_mib, result.score if result else None,
-            result.n_iterations if result else None, result.artefact_sha256 if result else None,
+            result.n_iterations if result else None, result.artefact_sha256 if result else None, outcome.worker,
+            dict(result.stage_seconds) if result else {},
         ))  # fmt: skip
+        self.n_recorded += 1
         if outcome.status is Status.CANCELLED:
             entry.status = "cancelled" if entry.status == "running" else entry.status
             return
@@ -219,10 +230,11 @@ class Search:
         self.strategy.tell(entry.candidate, loss, entry.seconds)
 
     def _refresh_leader(self) -> None:
-        seconds = min(3.0, max(0.05, 0.25 * self.budget.left_for_search()))
+        seconds, began = min(3.0, max(0.05, 0.25 * self.budget.left_for_search())), self.budget.elapsed()
         if self.state.update_leader(seconds):
             leader = self.state.leader
             self.journal.add_leader(leader.name, leader.score, leader.weights)
+        self.journal.add_stage("ensembling", clock.at(self.budget.started + began), self.budget.elapsed() - began)
 
     def _show(self) -> None:
         entries = self.state.entries.values()

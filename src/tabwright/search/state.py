@@ -34,6 +34,7 @@ class Entry:
     reason: str = ""
     score: float = math.nan  # over all folds
     prediction: Floats | None = None  # out of fold, in the target's unit, evaluation order
+    discarded: bool = False  # its fold models are gone: it stays on the board, but no ensemble can hold it
 
     def add(self, fold: int, result: FoldResult, peak_memory_mib: float) -> None:
         self.scores[fold] = result.score
@@ -75,19 +76,21 @@ class State:
         records: dict[str, list[FoldRecord]] = {}
         for record in journal.folds():
             records.setdefault(record.model_id, []).append(record)
-        pruned = journal.pruned()
+        pruned, discarded = journal.pruned(), journal.discarded()
         for c in journal.candidates():
             entry = self.entries[c.model_id] = Entry(Candidate(c.model_id, c.family, c.params, c.seed, c.origin))
+            entry.discarded = c.model_id in discarded
             for r in records.get(c.model_id, []):
                 if r.status == Status.OK and r.fold not in entry.scheduled:
-                    if r.score is None or not self.run.has_fold(c.model_id, r.fold, r.artefact_sha256):
+                    whole = entry.discarded or self.run.has_fold(c.model_id, r.fold, r.artefact_sha256)
+                    if r.score is None or not whole:
                         continue  # damaged: it is fitted again
                     entry.scheduled.add(r.fold)
                     entry.add(r.fold, FoldResult(r.score, r.n_iterations, r.seconds, r.cpu_seconds), r.peak_memory_mib)
                 elif r.status not in (Status.OK, Status.CANCELLED) and not r.reason.startswith("OSError"):
                     entry.status, entry.reason = "failed", f"{r.status}: {r.reason}"
             if len(entry.scores) == self.problem.n_folds:
-                self.complete(entry)
+                self._complete_again(entry, discarded.get(c.model_id))
             elif c.model_id in pruned:
                 entry.status, entry.reason = "pruned", pruned[c.model_id]
 
@@ -109,6 +112,13 @@ class State:
         entry.score = tuned_score(self.problem.metric, self._y, entry.prediction, self._weight)
         entry.status = "ok"
 
+    def _complete_again(self, entry: Entry, score: float | None) -> None:
+        """As :meth:`complete`; a candidate whose predictions were removed has the score that it was removed with."""
+        try:
+            self.complete(entry)
+        except (OSError, ValueError, EOFError):
+            entry.status, entry.score = "ok", math.nan if score is None else score
+
     def finished(self) -> list[Entry]:
         """Complete candidates, best first."""
         done = [e for e in self.entries.values() if e.status == "ok" and math.isfinite(e.score)]
@@ -117,7 +127,7 @@ class State:
 
     def update_leader(self, seconds: float) -> bool:
         """Choose the ensemble anew; whether the leader changed."""
-        done = self.finished()
+        done = [e for e in self.finished() if not e.discarded]
         if not done:
             return False
         predictions = [e.prediction for e in done if e.prediction is not None]

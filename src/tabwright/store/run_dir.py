@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -16,10 +17,11 @@ import numpy as np
 
 from tabwright.codec import write_atomic
 from tabwright.errors import RunError
+from tabwright.schema import Schema
 from tabwright.store.journal import Journal
 from tabwright.types import Array, Floats
 
-FORMAT = 1
+FORMAT = 2
 
 
 class RunDir:
@@ -72,25 +74,32 @@ class RunDir:
         if not run.config_file.is_file():
             raise RunError(f"There is no run in {path}", "name a folder that 'tabwright fit --out' has made")
         try:
-            found = run.config()["format"]
-        except (ValueError, KeyError) as error:
+            found = int(run.config()["format"])
+        except OSError as error:
+            raise RunError(f"{run.config_file} can't be read ({error.strerror})", "make it readable") from error
+        except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{run.config_file} is damaged", "restore it from a copy") from error
         if found > FORMAT:
-            raise RunError(f"The run in {path} has format {found}, this version reads up to {FORMAT}",
+            raise RunError(f"The run in {path} has format {found}, and this version reads up to {FORMAT}",
                            "install a newer tabwright")
         return run
 
     def acquire(self) -> None:
-        """Take the run's lock; RunError if another process holds it."""
-        lock = (self.path / "lock").open("w")
+        """Take the run's lock; RunError if another process holds it, or the folder can't be written."""
+        try:
+            lock = (self.path / "lock").open("w")
+        except OSError as error:
+            raise RunError(f"The run directory {self.path} can't be written ({error.strerror})",
+                           "make it writable, or copy it to a folder that is") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()
             raise RunError(f"Another process works on the run in {self.path}",
                            "wait for it to end, or stop it") from error
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with contextlib.suppress(OSError):  # the process id is for people only; a full disk does not matter
+            lock.write(str(os.getpid()))
+            lock.flush()
         self._lock = lock
 
     def release(self) -> None:
@@ -99,7 +108,12 @@ class RunDir:
             self._lock = None
 
     def journal(self) -> Journal:
+        """The journal, to be written to."""
         return Journal(self.path / "journal.sqlite")
+
+    def read_journal(self) -> Journal:
+        """The journal as it stands, without a change to the folder: for a run that goes on or can't be written."""
+        return Journal.snapshot(self.path / "journal.sqlite")
 
     def config(self) -> dict[str, Any]:
         return dict(json.loads(self.config_file.read_text("utf-8")))
@@ -108,11 +122,27 @@ class RunDir:
         text = json.dumps({"format": FORMAT, **config}, indent=1, ensure_ascii=False)
         write_atomic(self.config_file, text.encode())
 
+    def save_schema(self, schema: Schema) -> None:
+        """A copy beside the table, so that the table can be made anew from the same data."""
+        write_atomic(self.path / "schema.json", json.dumps(schema.to_json()).encode("ascii"))
+
+    def load_schema(self) -> Schema:
+        return Schema.from_json((self.path / "schema.json").read_text(encoding="ascii"))
+
     def model_path(self, model_id: str, fold: int) -> Path:
         return self.folds_dir / f"{model_id}.{fold}.tw"
 
     def prediction_path(self, model_id: str, fold: int) -> Path:
         return self.folds_dir / f"{model_id}.{fold}.npy"
+
+    def remove_models(self, model_id: str) -> None:
+        """Remove a candidate's fold models; its predictions stay."""
+        for file in self.folds_dir.glob(f"{model_id}.*.tw"):
+            file.unlink(missing_ok=True)
+
+    def remove_predictions(self, model_id: str) -> None:
+        for file in self.folds_dir.glob(f"{model_id}.*.npy"):
+            file.unlink(missing_ok=True)
 
     def has_fold(self, model_id: str, fold: int, sha256: str | None) -> bool:
         """Whether a fold's model and predictions are both there and whole."""

@@ -1,0 +1,40 @@
+"""Ctrl-C and SIGTERM while a run searches and ends: the first asks it to end in order, the second ends it at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class Interrupts:
+    """While this is entered, the first signal only sets ``asked``; a second one raises KeyboardInterrupt.
+
+    Signals that nobody handles in Python (SIGTERM outside the command line) keep their effect, and so do all of them
+    outside the main thread, where handlers can't be set.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def _take(self, _signal: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before = signal.getsignal(number)
+                if callable(before):
+                    signal.signal(number, self._take)
+                    self._before[number] = before
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
