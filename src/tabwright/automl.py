@@ -249,7 +249,7 @@ def _search_and_assemble(
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable)
     with Interrupts() as interrupts:
         options = SearchOptions(config.max_models, config.max_runtime_secs_per_model, repeatable, config.max_disk_mib,
-                                lambda: interrupts.asked)  # fmt: skip
+                                not config.monotone_constraints, lambda: interrupts.asked)  # fmt: skip
         search = Search(problem, run, journal, strategy, engine, budget, options, observer)
         try:
             search.restore()

@@ -31,24 +31,24 @@ class Codec:
         self._classes = {c.__name__: c for c in classes}
 
     def dumps(self, value: Any) -> bytes:
-        """Serialise; TypeError for anything that is not allowed."""
+        """Serialise, equal values to equal bytes; TypeError for anything that is not allowed."""
         arrays: list[np.ndarray[Any, Any]] = []
         tree = self._encode(value, arrays)
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr("tree.json", json.dumps(tree, ensure_ascii=False))
+            archive.writestr(zipfile.ZipInfo("tree.json"), json.dumps(tree, ensure_ascii=False))
             for k, array in enumerate(arrays):
-                with archive.open(f"{k}.npy", "w") as file:
+                with archive.open(zipfile.ZipInfo(f"{k}.npy"), "w") as file:
                     np.lib.format.write_array(file, array, allow_pickle=False)
         body = buffer.getvalue()
-        return MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+        return _head(body) + body
 
     def loads(self, data: bytes, where: str = "data") -> Any:
         """Deserialise; RunError if it was altered or holds anything that is not allowed."""
         head, body = data[: len(MAGIC) + 65], data[len(MAGIC) + 65 :]
         if head[: len(MAGIC)] != MAGIC:
             raise RunError(f"{where} is not a tabwright object", "restore the run directory from a copy")
-        if hashlib.sha256(body).hexdigest().encode() != head[len(MAGIC) : -1]:
+        if head != _head(body):
             raise RunError(f"{where} was altered or is incomplete", "restore it from a copy, or remove it and resume")
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             tree = json.loads(archive.read("tree.json"))
@@ -114,6 +114,10 @@ class Codec:
         if kind == "enum":
             return cls(content)
         return cls(**{k: self._decode(v, array, where) for k, v in content.items()})
+
+
+def _head(body: bytes) -> bytes:
+    return MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n"
 
 
 def write_atomic(path: Path, data: bytes) -> None:

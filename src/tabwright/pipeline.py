@@ -21,6 +21,9 @@ from tabwright.onnx.forest import Forest
 from tabwright.onnx.graph import Graph
 from tabwright.types import Array, Floats, Params, Task
 
+FEATURES, PLAIN, FULL = "features", "plain", "full"
+"""A parameter of every candidate: whether it sees the interactions that the run's screen has found."""
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -76,6 +76,8 @@ def _copy_inputs(old: RunDir, new: RunDir) -> None:
     shutil.copytree(old.table_dir, new.table_dir, dirs_exist_ok=True)
     for file in [*old.path.glob("fold.*.npy"), *old.path.glob("target.*.npy")]:
         shutil.copy(file, new.path / file.name)
+    if old.interactions_file.exists():
+        shutil.copy(old.interactions_file, new.interactions_file)
     new.write_config(old.config() | {"created": clock.now(), "replay_of": str(old.path)})
 
 

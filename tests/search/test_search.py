@@ -7,6 +7,7 @@ import pytest
 
 from tabwright.errors import OptionError
 from tabwright.models import FAMILIES
+from tabwright.pipeline import FEATURES, FULL, PLAIN
 from tabwright.search.budget import Budget
 from tabwright.search.policy import fold_seconds, folds_for, holdout_share, training_rows
 from tabwright.search.portfolio import ORDER, families_for, portfolio
@@ -25,7 +26,7 @@ def test_every_family_is_in_the_portfolio():
     assert len(set(names)) == len(names) > len(FAMILIES)
     for candidate in portfolio(families_for(Task.BINARY, None, None), 0):
         space = next(f.space for f in FAMILIES if f.name == candidate.family)
-        assert set(candidate.params) == set(space)
+        assert set(candidate.params) - {FEATURES} == set(space)
 
 
 def test_families_are_included_and_excluded_by_name():
@@ -37,6 +38,7 @@ def test_families_are_included_and_excluded_by_name():
 def told(seed, n=20, order=1):
     """Model ids and parameters that a repeatable strategy proposes, told in batches of three in a given order."""
     strategy = Strategy(families_for(Task.REGRESSION, ["lightgbm", "linear"], None), seed, n, repeatable=True)
+    strategy.interactions.found = True
     out = []
     while batch := [c for c in (strategy.ask(always) for _ in range(3)) if c is not None]:
         out += [(c.model_id, tuple(sorted(c.params.items()))) for c in batch]
@@ -51,6 +53,32 @@ def test_a_repeatable_strategy_proposes_the_same_for_the_same_losses():
     assert first == told(3) and first != told(4)
     portfolio_length = len(portfolio(families_for(Task.REGRESSION, ["lightgbm", "linear"], None), 0))
     assert told(3, order=-1)[: portfolio_length + 1] == first[: portfolio_length + 1]
+
+
+def first_asked(strategy, n):
+    return [c for _ in range(n) if (c := strategy.ask(always)) is not None]
+
+
+def test_the_twin_waits_for_the_screen_and_its_loss_decides_on_interactions():
+    for worse, choice in ((False, FULL), (True, PLAIN)):
+        strategy = Strategy(families_for(Task.REGRESSION, ["lightgbm", "linear", "xgboost"], None), 0, None)
+        reference, linear, early = first_asked(strategy, 3)
+        assert [c.model_id for c in (reference, linear, early)] == ["lightgbm_1", "linear_1", "xgboost_1"]
+        assert {c.params.get(FEATURES, PLAIN) for c in (reference, linear, early)} == {PLAIN}
+        assert strategy.needs_results
+        strategy.tell(reference, 1.0, 0.1)
+        strategy.interactions.found = True
+        twin = strategy.ask(always)
+        assert (twin.model_id, twin.params) == ("lightgbm_2", reference.params | {FEATURES: FULL})
+        strategy.tell(twin, 1.1 if worse else 0.9, 0.1)
+        assert strategy.ask(always).params[FEATURES] == choice
+
+
+def test_without_interactions_there_is_no_twin():
+    strategy = Strategy(families_for(Task.REGRESSION, ["lightgbm"], None), 0, None)
+    strategy.tell(strategy.ask(always), 1.0, 0.1)
+    strategy.interactions.found = False
+    assert strategy.ask(always).model_id == "lightgbm_3"
 
 
 def test_a_family_that_only_fails_is_set_aside():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,10 +30,11 @@ from tabwright.features.recipe import (
     fit_part,
     to_float32,
 )  # fmt: skip
+from tabwright.features.screen import Interactions
 from tabwright.metrics import find_metric, tuned_score
 from tabwright.models import family
 from tabwright.models.base import Columns, Family, FitContext, Sample, View, apply_link
-from tabwright.pipeline import CODEC, FoldModel
+from tabwright.pipeline import CODEC, FEATURES, FULL, FoldModel
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Array, Floats, Ints, Task
 
@@ -68,6 +70,8 @@ class Session:
         deadline = started + FIT_SHARE * job.time_limit_s
         kind = family(job.candidate.family)
         recipe = RECIPES[kind.view]
+        if job.candidate.params.get(FEATURES) == FULL:
+            recipe = recipe.with_interactions(self._interactions())
         if self.monotone:  # features derived from a constrained column would go round the constraint
             recipe = recipe.without("coordinates", "spatial_mean")
         train_rows, valid_rows = self.rows(job.fold)
@@ -91,6 +95,9 @@ class Session:
             value, getattr(model, "n_iterations", None), done - started, time.process_time() - cpu,
             (("features", made - started), ("fit", fitted - made), ("predict_write", done - fitted)), digest,
         )  # fmt: skip
+
+    def _interactions(self) -> Interactions:
+        return Interactions.from_json(json.loads(self.run.interactions_file.read_text("ascii")))
 
     def _score(self, prediction: Floats, rows: Ints) -> float:
         y: Array = self.y[rows]

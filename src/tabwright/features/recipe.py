@@ -14,6 +14,7 @@ from tabwright.features import ENCODERS, STEPS
 from tabwright.features.base import Encoder, FittedEncoder, FittedStep, Inputs, Step, TargetInfo
 from tabwright.features.numbers import FLOAT32_MAX
 from tabwright.features.ordinal import FittedOrdinal
+from tabwright.features.screen import Interactions
 from tabwright.types import Columns, Floats, View
 
 _ENCODERS: dict[str, Encoder] = {e.name: e for e in ENCODERS}
@@ -161,6 +162,14 @@ class Recipe:
         parts = [Part(tuple(e for e in p.encoders if e[0] not in encoders), p.steps) for p in self.parts]
         return Recipe(self.view, tuple(p for p in parts if p.encoders))
 
+    def with_interactions(self, found: Interactions) -> Recipe:
+        """The recipe with the interactions that a screen has found."""
+        steps = () if self.view in (View.NATIVE, View.TREES) else _FILLED_AND_SCALED
+        plain = [("arithmetic", found.arithmetic), ("deviation", found.deviation)]
+        groups = [[(name, _options(pairs=pairs)) for name, pairs in group if pairs]
+                  for group in (plain, [("cross_mean", found.cross_mean)])]  # fmt: skip
+        return Recipe(self.view, (*self.parts, *(Part(tuple(group), steps) for group in groups if group)))
+
     @property
     def shared(self) -> tuple[Part, ...]:
         return tuple(p for p in self.parts if not p.supervised)
@@ -175,6 +184,7 @@ def _options(**options: Any) -> tuple[Option, ...]:
 
 
 _PLAIN: tuple[Option, ...] = ()
+_FILLED_AND_SCALED = (("impute", _PLAIN), ("scale", _PLAIN))
 _NUMBERS = (("numbers", _PLAIN), ("dates", _PLAIN), ("coordinates", _PLAIN))
 _CYCLIC = (("numbers", _PLAIN), ("dates", _options(cyclic=True)), ("coordinates", _PLAIN))
 
@@ -192,14 +202,14 @@ RECIPES: dict[View, Recipe] = {
         Part((("spatial_mean", _PLAIN),)),
     )),
     View.DENSE: Recipe(View.DENSE, (
-        Part(_CYCLIC, (("impute", _PLAIN), ("scale", _PLAIN))),
+        Part(_CYCLIC, _FILLED_AND_SCALED),
         Part((("text", _PLAIN),), (("scale", _PLAIN),)),
         Part((("one_hot", _PLAIN),)),
         Part((("target_mean", _options(min_values=20)),), (("scale", _PLAIN),)),
         Part((("spatial_mean", _PLAIN),), (("scale", _PLAIN),)),
     )),
     View.SMOOTH: Recipe(View.SMOOTH, (
-        Part(_CYCLIC, (("impute", _PLAIN), ("scale", _PLAIN))),
+        Part(_CYCLIC, _FILLED_AND_SCALED),
         Part(_CYCLIC, (("impute", _PLAIN), ("piecewise", _PLAIN))),
         Part((("text", _PLAIN),), (("scale", _PLAIN),)),
         Part((("one_hot", _PLAIN),)),

@@ -10,6 +10,7 @@ from tabwright import clock
 from tabwright.engine.base import Engine, FoldJob, Outcome, Status
 from tabwright.search.budget import Budget
 from tabwright.search.disk import DiskLimit
+from tabwright.search.interactions import screen_run, stored
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
 from tabwright.search.strategy import Strategy
@@ -29,6 +30,8 @@ COST_PRIOR = {
 PRUNE_GAP, PRUNE_ROWS = 0.3, 200
 TRUNCATED = 0.7  # a fit that its deadline stops at this share of its usual time is still worth having
 POLL_S = 0.25
+SCREEN_SHARE, MAX_SCREEN_S = 0.05, 4.0  # of the time left, that looking for interactions may take
+MIN_SCREEN_S = 0.3
 MIN_FOLD_S = 0.15
 
 
@@ -55,6 +58,7 @@ class SearchOptions:
     max_runtime_secs_per_model: float | None = None
     repeatable: bool = False  # decide nothing by the clock or by which worker is faster
     max_disk_mib: float | None = None
+    interactions: bool = True  # whether features may combine columns
     stop: Callable[[], bool] = lambda: False  # whether the user has asked to end
 
 
@@ -70,7 +74,7 @@ class Search:
     ) -> None:  # fmt: skip
         self.problem, self.journal, self.strategy = problem, journal, strategy
         self.engine, self.budget, self.options, self.observer = engine, budget, options, observer
-        self.state = State(problem, run)
+        self.state, self._run = State(problem, run), run
         self.disk = DiskLimit(run, journal, options.max_disk_mib)
         self.was_restored, self.n_recorded = False, 0
         self._fold_seconds: dict[str, list[float]] = {}
@@ -95,6 +99,11 @@ class Search:
                 self.strategy.tell(entry.candidate, None, entry.seconds)
             else:
                 self._active.append(entry)
+        if self.strategy.interactions.found is None:
+            self.strategy.interactions.found = stored(self._run)
+            reference = self.state.entries.get(self.strategy.interactions.reference or "")
+            if reference is not None and reference.status == "ok":
+                self._screen(reference)
         self._refresh_leader()
 
     def run(self) -> State:
@@ -209,6 +218,8 @@ class Search:
             self._active.remove(entry)
             self.state.complete(entry)
             self._tell(entry, entry.score)
+            if self.strategy.interactions.is_reference(entry.candidate):
+                self._screen(entry)
             self._refresh_leader()
         elif self._may_prune(entry) and (gap := self.state.gap(entry)) > PRUNE_GAP:
             self._active.remove(entry)
@@ -220,6 +231,21 @@ class Search:
             self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
             if entry.candidate.origin == "default":
                 self.strategy.give_up(entry.candidate.family)
+
+    def _screen(self, entry: Entry) -> None:
+        """Look for interactions in what a finished candidate has left unexplained, unless that is known."""
+        if self.strategy.interactions.found is not None:
+            return
+        seconds = min(MAX_SCREEN_S, SCREEN_SHARE * self.budget.left_for_search())
+        worthwhile = self.options.interactions and (seconds >= MIN_SCREEN_S or self.options.repeatable)
+        if not worthwhile or entry.prediction is None:
+            self.strategy.interactions.found = False
+            return
+        began = self.budget.elapsed()
+        if self.options.repeatable:
+            seconds = math.inf
+        self.strategy.interactions.found = screen_run(self._run, self.problem, entry.prediction, seconds)
+        self.journal.add_stage("features", clock.at(self.budget.started + began), self.budget.elapsed() - began)
 
     def _may_prune(self, entry: Entry) -> bool:
         """Whether enough validation rows have spoken; never where a run must be repeatable."""

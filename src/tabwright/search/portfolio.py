@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tabwright.models import family
 from tabwright.models.base import Family
-from tabwright.pipeline import Candidate
+from tabwright.pipeline import FEATURES, FULL, Candidate
 from tabwright.space import defaults
 from tabwright.types import Params, Task
 
-# Order matters: under a small budget only the first few are reached. Forests and neighbours come late: measured
-# over nine tables they add little to an ensemble of the others, and they are the largest and slowest to score.
+# Order matters: under a small budget only the first few are reached. The linear model costs next to nothing and
+# fills the time until the first boosted model is through, whose residuals tell which interactions to add. Forests
+# and neighbours come late: measured over nine tables they add little to an ensemble of the others, and they are the
+# largest and slowest to score.
 ORDER: tuple[str, ...] = (
-    "lightgbm", "catboost", "xgboost", "mlp", "linear", "extra_trees", "random_forest", "knn",
+    "lightgbm", "linear", "catboost", "xgboost", "mlp", "extra_trees", "random_forest", "knn",
 )  # fmt: skip
 # With many classes boosting grows as many trees a round, and a network costs what it always does.
 MANY_CLASSES = 8
@@ -21,6 +24,7 @@ MANY_CLASSES_ORDER: tuple[str, ...] = (
     "mlp", "lightgbm", "linear", "xgboost", "catboost", "extra_trees", "knn", "random_forest",
 )  # fmt: skip
 LATE = ("extra_trees", "random_forest", "knn")
+BOOSTED = ("lightgbm", "xgboost", "catboost")
 
 
 def families_for(
@@ -34,8 +38,17 @@ def families_for(
 
 
 def portfolio(families: Sequence[Family], seed: int) -> list[Candidate]:
-    """The first candidates, in order."""
+    """The first candidates, in order.
+
+    The second of the family of :func:`reference` is its default again, with interactions: the pair tells what these
+    are worth.
+    """
     out = [Candidate(model_id(f.name, 1), f.name, defaults(f.space), seed, "default") for f in families]
+    first = reference(out)
+    if first is not None:
+        twin = replace(first, model_id=model_id(first.family, 2), params=first.params | {FEATURES: FULL},
+                       origin="portfolio")  # fmt: skip
+        out.insert(min(out.index(first) + 2, len(out)), twin)
     known = {f.name: f for f in families}
     for name, changes in VARIANTS:
         if name in known:
@@ -43,13 +56,18 @@ def portfolio(families: Sequence[Family], seed: int) -> list[Candidate]:
             params = defaults(space) | {k: v for k, v in changes.items() if k in space}
             number = 1 + sum(c.family == name for c in out)
             out.append(Candidate(model_id(name, number), name, params, seed, "portfolio"))
-    n_variants = len(out) - len(families)
+    n_variants = len(out) - len(families) - (first is not None)
     early = [c for c in out if c.family not in LATE]
     return (
         early[: len(early) - n_variants + 3]
         + [c for c in out if c.family in LATE]
         + early[len(early) - n_variants + 3 :]
     )
+
+
+def reference(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The first boosted candidate, from whose residuals interactions are screened."""
+    return next((c for c in candidates if c.family in BOOSTED), None)
 
 
 def model_id(name: str, number: int) -> str:

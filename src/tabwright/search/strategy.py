@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tabwright.models.base import Family
-from tabwright.pipeline import Candidate
+from tabwright.pipeline import FEATURES, FULL, PLAIN, Candidate
+from tabwright.search.interactions import Verdict
 from tabwright.search.portfolio import model_id, portfolio
 from tabwright.space import Choice, Dimension, Integer, Real
 
@@ -44,6 +46,7 @@ class Strategy:
         self._failures: dict[str, int] = {}
         self._hopeless: set[str] = set()
         self._asked = 0
+        self.interactions = Verdict(self._queue)
         for candidate in self._queue:
             self._counts[candidate.family] = self._counts.get(candidate.family, 0) + 1
 
@@ -54,8 +57,8 @@ class Strategy:
 
     @property
     def needs_results(self) -> bool:
-        """Whether the next candidate depends on what was told so far: the portfolio is through."""
-        return not self._queue
+        """Whether the next candidate depends on what is still to be told."""
+        return not self._queue or self.interactions.pending
 
     def restore(self, candidate: Candidate) -> None:
         """Take note of a candidate that an earlier session proposed."""
@@ -63,6 +66,7 @@ class Strategy:
         number = int(candidate.model_id.rsplit("_", 1)[1])
         self._counts[candidate.family] = max(self._counts.get(candidate.family, 0), number)
         self._asked += 1
+        self.interactions.asked(candidate)
 
     def ask(self, affordable: Callable[[str], bool]) -> Candidate | None:
         """The next candidate of an affordable family; None if there is none or ``max_models`` is reached."""
@@ -70,16 +74,24 @@ class Strategy:
             return None
         banned = set(self.set_aside)
         for candidate in self._queue:
+            if self.interactions.holds_back(candidate):
+                continue
             if candidate.family not in banned | self._hopeless and affordable(candidate.family):
                 self._queue.remove(candidate)
                 self._asked += 1
-                return candidate
+                self.interactions.asked(candidate)
+                return self._with_features(candidate)
         banned |= self._hopeless
         names = [f for f in self._families if f not in banned and self._families[f].space and affordable(f)]
         if not names:
             return None
         self._asked += 1
         return self._propose(self._pick(names))
+
+    def _with_features(self, candidate: Candidate) -> Candidate:
+        if candidate.origin == "default" and self.interactions.is_reference(candidate):
+            return candidate
+        return replace(candidate, params={FEATURES: self.interactions.choice} | candidate.params)
 
     def _pick(self, names: list[str]) -> str:
         """A family drawn by the rank of its best loss; of two alike, the cheaper one more often."""
@@ -95,7 +107,7 @@ class Strategy:
     def _propose(self, name: str) -> Candidate:
         self._counts[name] = self._counts.get(name, 0) + 1
         made = model_id(name, self._counts[name])
-        trial = self._study(name).ask(_distributions(self._families[name]))
+        trial = self._study(name).ask(self._distributions(name))
         self._trials[made] = trial
         return Candidate(made, name, dict(trial.params), self._seed, "search")
 
@@ -106,6 +118,7 @@ class Strategy:
     def tell(self, candidate: Candidate, loss: float | None, seconds: float) -> None:
         """The outcome: loss over all folds (or an estimate where it was stopped early), None for a failure."""
         name = candidate.family
+        self.interactions.tell(candidate, loss)
         if loss is None or not math.isfinite(loss):
             self._failures[name] = self._failures.get(name, 0) + 1
             if candidate.model_id in self._trials:
@@ -127,14 +140,20 @@ class Strategy:
                 sampler = optuna.samplers.TPESampler(multivariate=True, seed=self._seed, n_startup_trials=3)
             self._studies[name] = optuna.create_study(sampler=sampler)
         pending = self._pending.setdefault(name, [])
-        distributions = _distributions(self._families[name])
+        distributions = self._distributions(name)
         for candidate, loss in sorted(pending, key=lambda told: told[0].model_id):
-            params = {k: v for k, v in candidate.params.items() if k in distributions}
+            params = {k: v for k, v in ({FEATURES: PLAIN} | candidate.params).items() if k in distributions}
             if set(params) == set(distributions):
                 trial = optuna.trial.create_trial(params=params, distributions=distributions, value=loss)
                 self._studies[name].add_trial(trial)
         pending.clear()
         return self._studies[name]
+
+    def _distributions(self, name: str) -> dict[str, Any]:
+        found = {n: _distribution(dimension) for n, dimension in self._families[name].space.items()}
+        if self.interactions.found:
+            found[FEATURES] = _optuna().distributions.CategoricalDistribution((PLAIN, FULL))
+        return found
 
 
 def _optuna() -> Any:
@@ -142,10 +161,6 @@ def _optuna() -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
-
-
-def _distributions(family: Family) -> dict[str, Any]:
-    return {name: _distribution(dimension) for name, dimension in family.space.items()}
 
 
 def _distribution(dimension: Dimension) -> Any:

@@ -33,6 +33,7 @@ class RunDir:
         self.features_dir = path / "features"
         self.folds_dir = path / "folds"
         self.config_file = path / "run.json"
+        self.interactions_file = path / "interactions.json"
         self._lock: IO[str] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:

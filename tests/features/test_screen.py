@@ -1,0 +1,73 @@
+"""The screen finds interactions that are there, and none where there are none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabwright.data.infer import infer_schema
+from tabwright.data.table import Table
+from tabwright.features.base import TargetInfo
+from tabwright.features.keys import find_key
+from tabwright.features.screen import Interactions, screen
+from tabwright.types import Task
+
+
+def make(rows=3000, seed=0):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({
+        "price": rng.lognormal(3, 0.5, rows), "area": rng.lognormal(2, 0.5, rows), "noise": rng.normal(size=rows),
+        "shop": rng.choice([f"shop {k}" for k in range(12)], rows), "colour": rng.choice(list("abcdef"), rows),
+    })  # fmt: skip
+    return rng, frame, Table.from_frame(frame, infer_schema(frame, None))
+
+
+def screened(signal, table, rng, task=Task.REGRESSION):
+    y = signal + rng.normal(size=len(signal))
+    y = (y > np.median(y)).astype(np.int64) if task is Task.BINARY else (y - y.mean()) / y.std()
+    target = TargetInfo(task, 2 if task is Task.BINARY else 1, y)
+    residual = target.as_columns() - target.as_columns().mean()
+    return screen(table, target, residual, seconds=60.0)
+
+
+@pytest.mark.parametrize("task", [Task.REGRESSION, Task.BINARY])
+def test_a_quotient_is_found(task):
+    rng, frame, table = make()
+    found = screened(3.0 * np.log(frame["price"] / frame["area"]).to_numpy(), table, rng, task)
+    assert {(a, b) for a, operation, b in found.arithmetic if operation == "/"} & {("price", "area"), ("area", "price")}
+
+
+def test_a_deviation_from_the_group_is_found():
+    rng, frame, table = make()
+    shift = frame["shop"].map({f"shop {k}": 40.0 * k for k in range(12)})
+    frame["price"] += shift
+    table = Table.from_frame(frame, infer_schema(frame, None))
+    found = screened((frame["price"] - shift).to_numpy() / 5.0, table, rng)
+    assert any((number, group) == ("price", "shop") for number, _, group in found.deviation)
+
+
+def test_a_cross_of_categories_is_found():
+    rng, frame, table = make()
+    pair = frame["shop"] + frame["colour"]
+    effect = dict(zip(pair.unique(), rng.normal(size=pair.nunique()), strict=True))
+    found = screened(2.0 * pair.map(effect).to_numpy(), table, rng)
+    assert found.cross_mean == (("shop", "colour"),)
+
+
+def test_nothing_is_found_in_noise():
+    for seed in range(5):
+        rng, frame, table = make(seed=seed)
+        assert not screened(np.zeros(len(frame)), table, rng)
+
+
+def test_interactions_survive_json():
+    found = Interactions((("a", "-", "b"),), (("a", "from", "c"),), (("c", "d"),))
+    assert Interactions.from_json(found.to_json()) == found
+
+
+def test_groups_of_whole_numbers_have_codes_for_missing_and_unseen():
+    frame = pd.DataFrame({"n": [3.0, 5.0, np.nan, 3.0, 7.0, 5.0] * 10, "x": np.linspace(0.1, 9.9, 60)})
+    table = Table.from_frame(frame, infer_schema(frame, None, overrides={"n": "numeric", "x": "numeric"}))
+    key = find_key(table, "n")
+    rows = Table(table.schema, np.array([[3.0, 0], [np.nan, 0], [4.0, 0], [7.9, 0], [1e300, 0]]), ())
+    assert key.codes(rows).tolist() == [1, 0, 4, 3, 4]
+    assert find_key(table, "x") is None
