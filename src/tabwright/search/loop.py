@@ -28,6 +28,8 @@ COST_PRIOR = {
     "knn": 0.5,
 }
 PRUNE_GAP, PRUNE_ROWS = 0.3, 200
+# A candidate that on so many rows betters the leader by less than this share of the leader's own gain is stopped.
+LEAST_HELP, HELP_ROWS = 3e-4, 2000
 TRUNCATED = 0.7  # a fit that its deadline stops at this share of its usual time is still worth having
 POLL_S = 0.25
 SCREEN_SHARE, MAX_SCREEN_S = 0.05, 4.0  # of the time left, that looking for interactions may take
@@ -92,9 +94,7 @@ class Search:
             if entry.status == "ok":
                 self._tell(entry, entry.score)
             elif entry.status == "pruned":
-                self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
-                if entry.candidate.origin == "default":
-                    self.strategy.give_up(entry.candidate.family)
+                self._tell_stopped(entry)
             elif entry.status == "failed":
                 self.strategy.tell(entry.candidate, None, entry.seconds)
             else:
@@ -221,16 +221,11 @@ class Search:
             if self.strategy.interactions.is_reference(entry.candidate):
                 self._screen(entry)
             self._refresh_leader()
-        elif self._may_prune(entry) and (gap := self.state.gap(entry)) > PRUNE_GAP:
+        elif reason := self._why_prune(entry):
             self._active.remove(entry)
-            entry.status, entry.reason = (
-                "pruned",
-                f"behind by {gap:.0%} of the best gain after {len(entry.scores)} folds",
-            )
+            entry.status, entry.reason = "pruned", reason
             self.journal.add_pruned(entry.candidate.model_id, entry.reason)
-            self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
-            if entry.candidate.origin == "default":
-                self.strategy.give_up(entry.candidate.family)
+            self._tell_stopped(entry)
 
     def _screen(self, entry: Entry) -> None:
         """Look for interactions in what a finished candidate has left unexplained, unless that is known."""
@@ -247,13 +242,25 @@ class Search:
         self.strategy.interactions.found = screen_run(self._run, self.problem, entry.prediction, seconds)
         self.journal.add_stage("features", clock.at(self.budget.started + began), self.budget.elapsed() - began)
 
-    def _may_prune(self, entry: Entry) -> bool:
-        """Whether enough validation rows have spoken; never where a run must be repeatable."""
-        return not self.options.repeatable and sum(len(self.problem.valid[k]) for k in entry.scores) >= PRUNE_ROWS
+    def _why_prune(self, entry: Entry) -> str:
+        """Why a candidate should not get further folds; empty where it should, or where a run must be repeatable."""
+        n_rows, n_folds = sum(len(self.problem.valid[k]) for k in entry.scores), len(entry.scores)
+        if self.options.repeatable or n_rows < PRUNE_ROWS:
+            return ""
+        gap = self.state.gap(entry)
+        if gap > PRUNE_GAP:
+            return f"behind by {gap:.0%} of the best gain after {n_folds} folds"
+        if n_folds >= 2 and n_rows >= HELP_ROWS and self.state.help(entry) < LEAST_HELP:
+            return f"adds nothing to the leader after {n_folds} folds"
+        return ""
 
     def _tell(self, entry: Entry, value: float) -> None:
         loss = -value if self.problem.metric.greater_is_better else value
         self.strategy.tell(entry.candidate, loss, entry.seconds)
+
+    def _tell_stopped(self, entry: Entry) -> None:
+        self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
+        self.strategy.stopped(entry.candidate)
 
     def _refresh_leader(self) -> None:
         seconds, began = min(3.0, max(0.05, 0.25 * self.budget.left_for_search())), self.budget.elapsed()

@@ -9,14 +9,16 @@ import numpy as np
 
 from tabwright.engine.base import FoldResult, Status
 from tabwright.ensemble.greedy import select
-from tabwright.metrics import tuned_score
-from tabwright.metrics.base import Needs
+from tabwright.metrics import as_needed, tuned_score
+from tabwright.metrics.base import Metric, Needs
 from tabwright.metrics.log_loss import LOG_LOSS
 from tabwright.pipeline import Candidate
 from tabwright.search.problem import Problem
 from tabwright.store.journal import FoldRecord, Journal
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Floats
+
+BLENDS = (0.15, 0.3, 0.5, 1.0)  # shares of a candidate at which it is tried beside the leader
 
 
 @dataclass
@@ -131,10 +133,7 @@ class State:
         if not done:
             return False
         predictions = [e.prediction for e in done if e.prediction is not None]
-        metric = self.problem.metric
-        if metric.needs is Needs.LABELS:  # too coarse to climb by: probabilities tell more
-            metric = LOG_LOSS
-        weights = select(predictions, self._y, metric, self._weight, seconds=seconds)
+        weights = select(predictions, self._y, self._climbed, self._weight, seconds=seconds)
         chosen = tuple((e.candidate.model_id, float(w)) for e, w in zip(done, weights, strict=True) if w > 0)
         before = self.leader
         if chosen == before.weights:
@@ -144,6 +143,33 @@ class State:
             self.leader = before
             return False
         return True
+
+    def help(self, entry: Entry) -> float:
+        """What a candidate can add to the leader, judged on the folds that it has.
+
+        The best loss of a few blends of the two against the leader's own, as a share of what the leader gains over
+        the trivial model. Infinite while nothing leads.
+        """
+        lead = self.leader.prediction
+        if lead is None or not entry.scores:
+            return math.inf
+        ends = np.cumsum([len(rows) for rows in self.problem.valid])
+        rows = np.concatenate([np.arange(ends[k] - len(self.problem.valid[k]), ends[k]) for k in sorted(entry.scores)])
+        parts = [self.run.prediction(entry.candidate.model_id, k) for k in sorted(entry.scores)]
+        mine, lead = self.problem.user_prediction(np.concatenate(parts)), lead[rows]
+        metric, weight = self._climbed, None if self._weight is None else self._weight[rows]
+
+        def loss(prediction: Floats) -> float:
+            return metric.loss(self._y[rows], as_needed(metric, prediction), weight)
+
+        before, trivial = loss(lead), loss(np.tile(np.array(self.problem.constant()), (len(rows), 1)))
+        after = min(loss(share * mine + (1.0 - share) * lead) for share in BLENDS)
+        return (before - after) / (trivial - before) if trivial > before else math.inf
+
+    @property
+    def _climbed(self) -> Metric:
+        """The metric by which ensembles are chosen: labels are too coarse, probabilities tell more."""
+        return LOG_LOSS if self.problem.metric.needs is Needs.LABELS else self.problem.metric
 
     def gap(self, entry: Entry) -> float:
         """How much of the best candidate's gain over the trivial model this one lacks, on the folds that it has."""

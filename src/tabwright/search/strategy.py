@@ -13,7 +13,7 @@ import numpy as np
 from tabwright.models.base import Family
 from tabwright.pipeline import FEATURES, FULL, PLAIN, Candidate
 from tabwright.search.interactions import Verdict
-from tabwright.search.portfolio import model_id, portfolio
+from tabwright.search.portfolio import BOOSTED, model_id, portfolio
 from tabwright.space import Choice, Dimension, Integer, Real
 
 FAILURES_TO_SET_ASIDE = 2
@@ -44,6 +44,7 @@ class Strategy:
         self._losses: dict[str, list[float]] = {}
         self._seconds: dict[str, list[float]] = {}
         self._failures: dict[str, int] = {}
+        self._stopped: dict[str, int] = {}
         self._hopeless: set[str] = set()
         self._asked = 0
         self.interactions = Verdict(self._queue)
@@ -111,9 +112,16 @@ class Strategy:
         self._trials[made] = trial
         return Candidate(made, name, dict(trial.params), self._seed, "search")
 
-    def give_up(self, family: str) -> None:
-        """Propose no more of a family: it is far behind."""
-        self._hopeless.add(family)
+    def stopped(self, candidate: Candidate) -> None:
+        """A candidate was stopped early, being far behind or of no help.
+
+        No more is proposed of its family if it was the default (of a boosted family, whose variants differ more:
+        the second that is stopped).
+        """
+        name = candidate.family
+        self._stopped[name] = self._stopped.get(name, 0) + 1
+        if self._stopped[name] > 1 or (candidate.origin == "default" and name not in BOOSTED):
+            self._hopeless.add(name)
 
     def tell(self, candidate: Candidate, loss: float | None, seconds: float) -> None:
         """The outcome: loss over all folds (or an estimate where it was stopped early), None for a failure."""
