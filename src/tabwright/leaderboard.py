@@ -49,7 +49,10 @@ def score_interval(
 
 
 def table(state: State, profiles: dict[str, dict[str, float]]) -> pd.DataFrame:
-    """One row per candidate and one for the ensemble, best first; see :data:`COLUMNS`."""
+    """One row per candidate and one for the ensemble, best first; see :data:`COLUMNS`.
+
+    The leader's score and interval are corrected for its having been chosen on the rows that it is scored on.
+    """
     problem = state.problem
     rows = problem.evaluation_rows()
     y = problem.user_y(rows)
@@ -83,6 +86,11 @@ def table(state: State, profiles: dict[str, dict[str, float]]) -> pd.DataFrame:
     for row in out[:10]:
         if row["_prediction"] is not None:
             row["score_ci_low"], row["score_ci_high"] = score_interval(problem.metric, y, row["_prediction"], weight)
+    leading = next((row for row in out if row["model_id"] == state.leader.name), None)
+    if leading is not None:
+        bias = state.selection_bias() * (-1.0 if problem.metric.greater_is_better else 1.0)
+        for name in ("score", "score_ci_low", "score_ci_high"):
+            leading[name] += bias
     _mark_front(out, problem)
     return pd.DataFrame(out)[list(COLUMNS)].reset_index(drop=True)
 

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from tabwright.ensemble.greedy import select
-from tabwright.metrics import METRICS, find_metric, score
+from tabwright.ensemble.honest import selection_bias
+from tabwright.metrics import METRICS, find_metric, full_proba, score
+from tabwright.metrics.rmse import RMSE
+from tabwright.metrics.roc_auc import ROC_AUC
 from tabwright.testing.metrics import sample
 from tabwright.types import Task
 
@@ -43,3 +46,24 @@ def test_large_tables_are_sampled_and_give_the_same_again():
     models = [np.clip(y[:, None] * 0.3 + rng.random((60_000, 1)) * 0.7, 0, 1) for _ in range(3)]
     metric = find_metric("roc_auc", Task.BINARY)
     np.testing.assert_array_equal(select(models, y, metric), select(models, y, metric))
+
+
+def test_the_bias_of_choosing_is_seen_where_there_is_nothing_to_choose():
+    rng = np.random.default_rng(0)
+    shown, corrected = [], []
+    for _ in range(5):
+        y = rng.integers(0, 2, 300)
+        noise = [rng.random((300, 1)) for _ in range(8)]
+        weights = select(noise, y, ROC_AUC)
+        score = ROC_AUC.score(y, full_proba(np.sum([w * p for w, p in zip(weights, noise, strict=True)], axis=0)), None)
+        shown.append(score)
+        corrected.append(score - selection_bias(noise, weights, y, ROC_AUC, ROC_AUC))
+    assert np.mean(shown) > 0.55
+    assert abs(np.mean(corrected) - 0.5) < 0.5 * abs(np.mean(shown) - 0.5)
+
+
+def test_where_one_model_is_clearly_best_choosing_it_has_flattered_nothing():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=1000)
+    predictions = [(y + s * rng.normal(size=1000))[:, None] for s in (0.1, 2.0, 3.0)]
+    assert selection_bias(predictions, np.array([1.0, 0.0, 0.0]), y, RMSE, RMSE) < 1e-3

@@ -9,6 +9,7 @@ import numpy as np
 
 from tabwright.engine.base import FoldResult, Status
 from tabwright.ensemble.greedy import select
+from tabwright.ensemble.honest import selection_bias
 from tabwright.metrics import as_needed, tuned_score
 from tabwright.metrics.base import Metric, Needs
 from tabwright.metrics.log_loss import LOG_LOSS
@@ -143,6 +144,16 @@ class State:
             self.leader = before
             return False
         return True
+
+    def selection_bias(self) -> float:
+        """What choosing it has flattered the leader's score by, in the metric's unit, >= 0; see ensemble.honest."""
+        done = [e for e in self.finished() if e.prediction is not None]
+        weights = dict(self.leader.weights)
+        if len(done) < 2 or not any(e.candidate.model_id in weights for e in done):
+            return 0.0
+        predictions = [e.prediction for e in done if e.prediction is not None]
+        shares = np.array([weights.get(e.candidate.model_id, 0.0) for e in done])
+        return selection_bias(predictions, shares, self._y, self.problem.metric, self._climbed, self._weight)
 
     def help(self, entry: Entry) -> float:
         """What a candidate can add to the leader, judged on the folds that it has.
