@@ -52,8 +52,8 @@ def test_the_bias_of_choosing_is_seen_where_there_is_nothing_to_choose():
     rng = np.random.default_rng(0)
     shown, corrected = [], []
     for _ in range(5):
-        y = rng.integers(0, 2, 300)
-        noise = [rng.random((300, 1)) for _ in range(8)]
+        y = rng.integers(0, 2, 150)
+        noise = [rng.random((150, 1)) for _ in range(8)]
         weights = select(noise, y, ROC_AUC)
         score = ROC_AUC.score(y, full_proba(np.sum([w * p for w, p in zip(weights, noise, strict=True)], axis=0)), None)
         shown.append(score)
