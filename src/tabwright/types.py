@@ -15,6 +15,7 @@ Bools = npt.NDArray[np.bool_]
 Strings = npt.NDArray[np.object_]
 Array = npt.NDArray[Any]
 Params = dict[str, Any]
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Task(StrEnum):

@@ -8,9 +8,7 @@ import numpy as np
 
 from tabwright.data.table import Table
 from tabwright.features.base import Encoder, Inputs, TargetInfo
-from tabwright.types import Floats, Kind
-
-FLOAT32_MAX = float(np.finfo(np.float32).max)
+from tabwright.types import FLOAT32_MAX, Floats, Kind
 
 
 @dataclass(frozen=True)

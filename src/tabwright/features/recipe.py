@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
-from onnx import TensorProto
 
 from tabwright.data.table import Table
 from tabwright.features import ENCODERS, STEPS
 from tabwright.features.base import Encoder, FittedEncoder, FittedStep, Inputs, Step, TargetInfo
-from tabwright.features.numbers import FLOAT32_MAX
 from tabwright.features.ordinal import FittedOrdinal
 from tabwright.features.screen import Interactions
-from tabwright.types import Columns, Floats, View
+from tabwright.types import FLOAT32_MAX, Columns, Floats, View
 
 _ENCODERS: dict[str, Encoder] = {e.name: e for e in ENCODERS}
 _STEPS: dict[str, Step] = {s.name: s for s in STEPS}
@@ -118,11 +116,7 @@ class FittedFeatures:
 
     def to_onnx(self, inputs: Inputs) -> str:
         """The same as a float32 tensor."""
-        graph = inputs.graph
-        blocks = [part.to_onnx(inputs) for part in self.parts]
-        x = blocks[0] if len(blocks) == 1 else graph.node("Concat", *blocks, axis=1)
-        x = graph.node("Clip", x, graph.const(-FLOAT32_MAX), graph.const(FLOAT32_MAX))
-        return graph.node("Cast", x, to=TensorProto.FLOAT)
+        return inputs.graph.matrix([(part.to_onnx(inputs), len(part.names)) for part in self.parts])
 
     def columns(self) -> Columns:
         """Which of the features are category codes."""

@@ -94,6 +94,13 @@ def stack_outputs(forests: Sequence[Forest]) -> Forest:
     return combine(shifted, [1.0] * len(shifted))
 
 
+def with_columns(forest: Forest, columns: Ints) -> Forest:
+    """The forest over a matrix in which its feature ``k`` stands in ``columns[k]``."""
+    if not len(forest.feature):
+        return forest
+    return replace(forest, feature=np.where(forest.feature < 0, -1, columns[forest.feature]))
+
+
 def evaluate(forest: Forest, X: Floats) -> Floats:
     """Raw scores of ``X`` (n_rows, n_features), float64 (n_rows, n_outputs), by walking the node arrays.
 

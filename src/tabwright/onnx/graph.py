@@ -10,15 +10,16 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tabwright.onnx.forest import Forest, chunks, combine, stack_outputs
+from tabwright.onnx.forest import Forest, chunks, combine, stack_outputs, with_columns
 from tabwright.onnx.tree_node import tree_ensemble_node
-from tabwright.types import Array
+from tabwright.types import FLOAT32_MAX, Array
 
 ONNX_OPSET, ML_OPSET, MS_OPSET, IR_VERSION = 21, 5, 1, 10
 # onnxruntime 1.32 takes time quadratic in an operator's trees to load it: 11,520 trees with 2.1 million nodes took
 # 5.7 s in one operator; an operator more costs one or two microseconds a row.
 MAX_NODES_PER_OPERATOR = 120_000
 ML, MS = "ai.onnx.ml", "com.microsoft"
+WIDE = "wide matrix"  # stands for all blocks until the forests over it are emitted
 
 
 class Graph:
@@ -26,7 +27,7 @@ class Graph:
 
     Equal constants and equal nodes (same operator, inputs and attributes) are emitted once, so parts that the
     folds and members of an ensemble have in common cost nothing twice. Forests over one feature matrix end in
-    one ``TreeEnsemble`` node.
+    one ``TreeEnsemble`` node, and so do forests over matrices that were made by :meth:`matrix`.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,9 @@ class Graph:
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._forests: dict[str, tuple[str, Forest]] = {}  # output -> (feature matrix, forest)
+        self._blocks: dict[str, tuple[tuple[str, int], ...]] = {}  # matrix -> blocks that it is made of, and widths
+        self._starts: dict[str, int] = {}  # block -> its first column in the wide matrix, which holds all blocks
+        self._width = 0
         self._count = 0
 
     def _name(self, stem: str) -> str:
@@ -85,11 +89,46 @@ class Graph:
         for output in node.output:
             self._producer[output] = node.output[0]
 
+    def matrix(self, blocks: Sequence[tuple[str, int]]) -> str:
+        """Feature matrix, float32, of float64 blocks (tensor, width) side by side."""
+        x = self._to_float32([name for name, _ in blocks])
+        self._blocks[matrix_to_double(self, x)] = tuple(blocks)
+        return x
+
+    def _to_float32(self, blocks: Sequence[str]) -> str:
+        x = blocks[0] if len(blocks) == 1 else self.node("Concat", *blocks, axis=1)
+        x = self.node("Clip", x, self.const(-FLOAT32_MAX), self.const(FLOAT32_MAX))
+        return self.node("Cast", x, to=TensorProto.FLOAT)
+
     def forest(self, x: str, forest: Forest) -> str:
-        """Raw score (rows, n_outputs), float64, of a forest over the float64 matrix ``x``; emitted at ``build``."""
+        """Raw score (rows, n_outputs), float64, of a forest over the float64 matrix ``x``; emitted at ``build``.
+
+        A forest over a matrix of blocks reads one wide matrix of all blocks instead, in which folds whose features
+        differ in a few columns have the others in common: one node then holds the trees of them all.
+        """
         name = self._name("forest")
+        if x in self._blocks:
+            columns = []
+            for block, width in self._blocks[x]:
+                if block not in self._starts:
+                    self._starts[block], self._width = self._width, self._width + width
+                columns.append(self._starts[block] + np.arange(width))
+            x, forest = WIDE, with_columns(forest, np.concatenate(columns))
         self._forests[name] = (x, forest)
         return name
+
+    def _wide_matrix(self, forest: Forest) -> tuple[str, Forest]:
+        """The blocks that a forest over the wide matrix reads as one float64 matrix, and the forest over that."""
+        blocks = list(self._starts)
+        starts = np.array([*self._starts.values(), self._width])
+        read = np.unique(np.searchsorted(starts, forest.feature[forest.feature >= 0], side="right") - 1)
+        used = read.tolist() or [0]
+        columns, width = np.zeros(self._width, np.int64), 0
+        for k in used:
+            size = int(starts[k + 1] - starts[k])
+            columns[starts[k] : starts[k + 1]] = width + np.arange(size)
+            width += size
+        return matrix_to_double(self, self._to_float32([blocks[k] for k in used])), with_columns(forest, columns)
 
     def weighted_sum(self, tensors: Sequence[str], weights: Sequence[float]) -> str:
         """Sum of equally shaped float64 tensors times scalar weights; forests over one matrix are merged."""
@@ -135,8 +174,9 @@ class Graph:
         for name, (x, _) in self._forests.items():
             if name in needed:
                 by_matrix.setdefault(x, []).append(name)
-        for x, names in by_matrix.items():
+        for matrix, names in by_matrix.items():
             merged = stack_outputs([self._forests[n][1] for n in names])
+            x, merged = self._wide_matrix(merged) if matrix == WIDE else (matrix, merged)
             parts = []
             for piece in chunks(merged, MAX_NODES_PER_OPERATOR):
                 parts.append(self._name("trees"))
