@@ -88,6 +88,7 @@ class Family:
     max_rows: int | None = None  # not offered for larger tables
     max_features: int | None = None
     monotone: bool = False  # honours Columns.monotone
+    single_precision: bool = False  # sums in float32, so that back ends agree to some 1e-6 and not to the last bit
 
 
 def apply_link(raw: Floats, link: Link, task: Task) -> Floats:

@@ -169,5 +169,5 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
 XGBOOST = Family(
     "xgboost", "XGBoost gradient boosting", frozenset(Task), View.TREES, SPACE, fit,
     source="Chen and Guestrin 2016, XGBoost: A Scalable Tree Boosting System, doi:10.1145/2939672.2939785",
-    monotone=True,
+    monotone=True, single_precision=True,
 )
