@@ -156,9 +156,9 @@ def full_disk(table: Path, folder: Path) -> Seen:
 
 
 def killed_worker(table: Path, folder: Path) -> Seen:
-    run, seconds = folder / "killed", 10.0
+    run, seconds = folder / "killed", 20.0
     process = start(command(table, run, seconds), folder)
-    wait(lambda: (j := journal(run)) is not None and bool(j.candidates()))
+    wait(lambda: STAGES["search"](run))
     for child in psutil.Process(process.pid).children():
         child.kill()
     told, out = said(run, process)
@@ -194,7 +194,7 @@ def faults(folder: Path) -> Iterator[Seen]:
     frame.to_csv(large, index=False)
     (folder / "faults_here.py").write_text(FAMILIES)
     yield family("SEGFAULT", small, folder, 10)
-    yield family("ALLOCATE", small, folder, 25, "--max-memory-mib", "2400")
+    yield family("ALLOCATE", small, folder, 25, "--max-memory-mib", "1400")
     yield family("SLEEP", small, folder, 12, "--max-runtime-secs-per-model", "6")
     yield family("FAIL", small, folder, 10)
     yield full_disk(small, folder)
