@@ -4,12 +4,15 @@ The same candidates and folds are fitted twice, in turns, each time in a new pro
 worker process, its models and predictions on disk, the journal, an ensemble after each candidate), and by a plain loop
 in one process that writes nothing. Compared is the time from the start of the process, imports and reading included,
 to the end of the last fold; what one takes longer is the share of folds that it does not finish in a given time.
+Processor seconds are told too, because they depend less on what else the machine does: the engine's include a second
+process's imports, choosing ensembles and loading the leader.
 With --sizes A,B the size of the run directory after 60 s is told for these tables.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
@@ -57,22 +60,24 @@ with threadpool_limits(1):
 """
 
 
-def timed(code: str, *arguments: object) -> tuple[float, float]:
-    """Moment of the start, and seconds until the process ended."""
-    started, began = clock.now(), time.monotonic()
+def timed(code: str, *arguments: object) -> tuple[float, float, float]:
+    """Moment of the start, seconds until the process ended, and processor seconds of it and its children."""
+    started, began, before = clock.now(), time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return started, time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return started, time.monotonic() - began, cpu
 
 
-def pair(data: Dataset, table: Path, run: Path, models: int) -> tuple[float, float, int]:
-    """Seconds of the engine and of the plain loop, and the number of folds."""
+def pair(data: Dataset, table: Path, run: Path, models: int) -> tuple[float, float, str]:
+    """Seconds of the engine and of the plain loop, and what else is known of them."""
     estimator = type(data.estimator()).__name__
-    started, _ = timed(ENGINE, table, run, data.target, estimator, models)
+    started, _, engine_cpu = timed(ENGINE, table, run, data.target, estimator, models)
     folds = RunDir.open(run).read_journal().folds()
     engine = max(f.started + f.seconds for f in folds) - started
-    _, plain = timed(PLAIN, table, run, data.target)
-    return engine, plain, len(folds)
+    _, plain, plain_cpu = timed(PLAIN, table, run, data.target)
+    return engine, plain, f"{len(folds)} folds; processor seconds {engine_cpu:.1f} and {plain_cpu:.1f}"
 
 
 def sizes(data: Dataset, seconds: float) -> str:
@@ -107,10 +112,10 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 table = Path(folder) / "table.parquet"
                 data.frame.to_parquet(table)
-                engine, plain, n = pair(data, table, Path(folder) / "run", args.models)
+                engine, plain, told = pair(data, table, Path(folder) / "run", args.models)
                 ratios.append(plain / engine)
-                print(f"pair {k + 1}: {n} folds; engine {engine:.1f} s, plain loop {plain:.1f} s: the engine finishes "
-                      f"{plain / engine:.1%} of the loop's folds", flush=True)  # fmt: skip
+                print(f"pair {k + 1}: engine {engine:.1f} s, plain loop {plain:.1f} s: the engine finishes "
+                      f"{plain / engine:.1%} of the loop's folds ({told})", flush=True)  # fmt: skip
     if ratios:
         print(f"median {np.median(ratios):.1%} of the folds of a plain loop (overhead {1 - np.median(ratios):.1%})")
     if args.sizes:

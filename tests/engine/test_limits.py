@@ -213,7 +213,7 @@ STAGES = {
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_signal_in_any_stage_ends_in_order(stage, how, large, small, tmp_path):
     path = tmp_path / "run"
-    process = start(large if stage == "reading" else small, path, 6 if stage == "ending" else 120)
+    process = start(large if stage == "reading" else small, path, 10 if stage == "ending" else 120)
     wait(lambda: STAGES[stage](path))
     os.killpg(process.pid, how)  # to the whole group, as a terminal and an init system send it
     out, err = process.communicate(timeout=60)

@@ -163,3 +163,20 @@ def test_run_directories_answer_clearly(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="can't be written"):
         RunDir.create(tmp_path / "file" / "run")
+
+
+def test_what_a_full_disk_kept_from_the_journal_is_written_later(tmp_path):
+    """The page limit makes SQLite answer as a full disk does."""
+    journal = Journal(tmp_path / "j.sqlite")
+    journal.add_event("tick", "first")
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count = {pages}")
+    for k in range(3):
+        journal.add_event("tick", f"{k}" + "x" * 20_000)
+    assert "full" in journal.broken
+    journal._db.execute("PRAGMA max_page_count = 100000")
+    journal.add_event("tick", "last")
+    assert journal.broken == ""
+    journal.close()
+    kept = [message[:5] for _, _, message in Journal.snapshot(tmp_path / "j.sqlite").events()]
+    assert kept == ["first", "0xxxx", "1xxxx", "2xxxx", "last"]

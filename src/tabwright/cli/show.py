@@ -18,7 +18,8 @@ def show_run(made: Any) -> None:
     print(leaderboard_text(board, finished.problem.metric.name))
     print(f"{finished.seconds:.1f} s; run in {made.run_dir}")
     if finished.interrupted:
-        print(f"Stopped early with a valid leader; continue with: tabwright resume {made.run_dir}", file=sys.stderr)
+        what = "with a valid leader" if made.leader.members else "before any candidate was finished"
+        print(f"Stopped early {what}; continue with: tabwright resume {made.run_dir}", file=sys.stderr)
 
 
 def leaderboard_text(board: pd.DataFrame, metric: str, rows: int = 15) -> str:

@@ -40,6 +40,12 @@ class DiskLimit:
             self._journal.add_event("disk", told)
         self.full = full
 
+    def give_back(self, entry: Entry) -> None:
+        """A candidate that found no room leaves none occupied: smaller ones may fit, and a resume fits it anew."""
+        if entry.status == "failed" and "OSError" in entry.reason:
+            self._run.remove_models(entry.candidate.model_id)
+            self._run.remove_predictions(entry.candidate.model_id)
+
     def _victims(self, state: State) -> Iterator[Callable[[], None]]:
         """Removals in the order in which they cost least."""
         leading = {model_id for model_id, _ in state.leader.weights}

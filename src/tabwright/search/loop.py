@@ -209,10 +209,12 @@ class Search:
                 entry.status, entry.reason = "failed", f"{outcome.status}: {outcome.reason}"
                 if not outcome.reason.startswith("OSError"):  # the disk's fault, not the family's
                     self.strategy.tell(entry.candidate, None, outcome.seconds)
+            self.disk.give_back(entry)
             return
         entry.add(job.fold, result, outcome.peak_memory_mib)
         self._fold_seconds.setdefault(job.candidate.family, []).append(outcome.seconds)
         if entry.status != "running":
+            self.disk.give_back(entry)
             return
         if len(entry.scores) == self.problem.n_folds:
             self._active.remove(entry)

@@ -98,7 +98,7 @@ class State:
                 entry.status, entry.reason = "pruned", pruned[c.model_id]
 
         recorded = journal.leaders()
-        if recorded and all(self.entries[m].status == "ok" for m, _ in recorded[-1][3] if m in self.entries):
+        if recorded and all(m in self.entries and self.entries[m].status == "ok" for m, _ in recorded[-1][3]):
             self._lead(tuple(recorded[-1][3]))
 
     def _lead(self, weights: tuple[tuple[str, float], ...]) -> Blend:

@@ -81,7 +81,8 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self.broken = ""  # why writing failed, if it did
+        self.broken = ""  # why the last records could not be written, while they can't
+        self._waiting: list[tuple[str, tuple[Any, ...]]] = []
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -101,7 +102,7 @@ class Journal:
             If there is none, or it is damaged.
         """
         made = cls.__new__(cls)
-        made.broken = ""
+        made.broken, made._waiting = "", []
         made._db = sqlite3.connect(":memory:", isolation_level=None)
         if not path.is_file():  # a run that was stopped before its search began
             _upgrade(made._db)
@@ -114,11 +115,15 @@ class Journal:
         return made
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
-        """Commit, or note that the journal can't be written any more: a full disk must not end the search."""
+        """Commit, in order; what can't be written now (a full disk must not end the search) is tried again later."""
+        self._waiting.append((statement, values))
         try:
-            self._db.execute(statement, values)
+            while self._waiting:
+                self._db.execute(*self._waiting[0])
+                self._waiting.pop(0)
+            self.broken = ""
         except sqlite3.OperationalError as error:
-            self.broken = self.broken or str(error)
+            self.broken = str(error)
 
     def add_candidate(self, record: CandidateRecord) -> None:
         self._write(

@@ -170,4 +170,10 @@ class RunDir:
         return (self.path / f"{name}.{key}.npy").exists()
 
     def size_mib(self) -> float:
-        return sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()) / 2**20
+        """Size of all files, while workers may be writing and renaming some of them."""
+        total = 0
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    total += (Path(folder) / name).stat().st_size
+        return total / 2**20
