@@ -169,7 +169,7 @@ def killed_worker(table: Path, folder: Path) -> Seen:
 STAGES: dict[str, Callable[[Path], bool]] = {
     "reading": lambda run: run.exists() and not (run / "run.json").exists(),
     "first fold": lambda run: (j := journal(run)) is not None and bool(j.candidates()),
-    "search": lambda run: (j := journal(run)) is not None and len(j.folds()) >= 6,
+    "search": lambda run: (j := journal(run)) is not None and bool(j.leaders()),
     "ending": lambda run: (j := journal(run)) is not None and any(kind == "finished" for _, kind, _ in j.events()),
 }
 

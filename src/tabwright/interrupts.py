@@ -16,11 +16,12 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self._forced = False
         self._before: dict[signal.Signals, Any] = {}
 
     def _take(self, _signal: int, _frame: FrameType | None) -> None:
         if self.asked:
+            self._forced = True
             raise KeyboardInterrupt
         self.asked = True
 
@@ -34,7 +35,9 @@ class Interrupts:
         return self
 
     def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
+        self, _type: type[BaseException] | None, error: BaseException | None, _where: TracebackType | None
     ) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
+        if self._forced and error is not None and not isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from error  # a C extension that was being imported makes an ImportError of it

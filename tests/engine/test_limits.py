@@ -147,15 +147,16 @@ from tabwright import AutoMLRegressor
 start = time.monotonic()
 aml = AutoMLRegressor(max_runtime_secs=12, n_jobs=2, progress=False, export_checkpoints_dir={str(tmp_path / "run")!r})
 aml.fit(pd.read_parquet({str(tmp_path / "table.parquet")!r}), target="y")
-print(time.monotonic() - start, len(aml.failures()), len(aml.leader.members))
+print(time.monotonic() - start, len(aml.leader.members))
 """
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
     command = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    seconds, failures, members = done.stdout.split()
-    assert 9 < float(seconds) < 13.5 and failures == "0" and int(members) > 0
+    seconds, members = done.stdout.split()
+    assert 9 < float(seconds) < 13.5 and int(members) > 0
     folds = RunDir(tmp_path / "run").read_journal().folds()
+    assert all(0 < f.seconds < 12 for f in folds)
     spread = max(f.started + f.seconds for f in folds) - min(f.started for f in folds)
     assert 0 < spread < 14  # the record itself does not jump
 
@@ -204,7 +205,7 @@ def journal_holds(path, what):
 STAGES = {
     "reading": lambda path: path.exists() and not (path / "run.json").exists(),
     "first fold": lambda path: journal_holds(path, lambda j: j.candidates()),
-    "search": lambda path: journal_holds(path, lambda j: len(j.folds()) >= 6),
+    "search": lambda path: journal_holds(path, lambda j: j.leaders()),
     "ending": lambda path: journal_holds(path, lambda j: any(kind == "finished" for _, kind, _ in j.events())),
 }
 

@@ -43,32 +43,48 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; exit code 0, 2 for what the user can mend, 130 when interrupted before there was a result."""
     args = parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _terminate)
+    stop = _Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     try:
         return int(args.execute(args))
     except UserError as error:
+        if stop.asked:
+            return _interrupted(args)
         print(f"tabwright: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"tabwright: interrupted{_how_to_go_on(args)}", file=sys.stderr)
-        return 130
+        return _interrupted(args)
     except BrokenPipeError:
         return 0
+    except Exception:
+        if stop.asked:  # a C extension that was being imported makes an ImportError of the interrupt
+            return _interrupted(args)
+        raise
 
 
-def _how_to_go_on(args: argparse.Namespace) -> str:
-    """What an interrupted fit or resume leaves behind, as the end of a sentence."""
+class _Stop:
+    """SIGTERM ends a command as Ctrl-C does."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
+
+
+def _interrupted(args: argparse.Namespace) -> int:
+    """Say what an interrupted command leaves behind and how to go on; exit code 130."""
     run = {"fit": "out", "resume": "run"}.get(args.command)
-    if run is None:
-        return ""
-    folder = Path(getattr(args, run))
-    if (folder / "run.json").exists():
-        return f"; every finished fold is kept, continue with: tabwright resume {folder}"
-    return " before the run had begun; nothing is lost but the reading of the table"
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt  # SIGTERM ends a run as Ctrl-C does: with a valid leader
+    told = ""
+    if run is not None:
+        folder = Path(getattr(args, run))
+        told = " before the run had begun; nothing is lost but the reading of the table"
+        if (folder / "run.json").exists():
+            told = f"; every finished fold is kept, continue with: tabwright resume {folder}"
+    print(f"tabwright: interrupted{told}", file=sys.stderr)
+    return 130
 
 
 if __name__ == "__main__":
