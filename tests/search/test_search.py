@@ -111,3 +111,14 @@ def test_the_budget_counts_down_and_keeps_its_reserve():
     budget = Budget(10.0, reserve_s=2.0)
     assert 9.5 < budget.left() <= 10.0 and budget.left() - budget.left_for_search() == pytest.approx(2.0, abs=1e-3)
     assert np.isinf(Budget(float("inf")).left())
+
+
+def test_a_family_that_is_stopped_is_given_up_but_boosting_goes_on():
+    strategy = Strategy(families_for(Task.REGRESSION, ["lightgbm", "linear"], None), 0, None)
+    for _ in range(25):
+        candidate = strategy.ask(always)
+        assert candidate is not None
+        strategy.tell(candidate, 1.0, 0.1)
+        strategy.stopped(candidate)
+    asked = [strategy.ask(always).family for _ in range(5)]
+    assert set(asked) == {"lightgbm"}

@@ -115,12 +115,12 @@ class Strategy:
     def stopped(self, candidate: Candidate) -> None:
         """A candidate was stopped early, being far behind or of no help.
 
-        No more is proposed of its family if it was the default (of a boosted family, whose variants differ more:
-        the second that is stopped).
+        No more is proposed of its family if it was the default, or the second to be stopped. Boosted families, whose
+        variants differ most, go on, so that there is always something to try.
         """
         name = candidate.family
         self._stopped[name] = self._stopped.get(name, 0) + 1
-        if self._stopped[name] > 1 or (candidate.origin == "default" and name not in BOOSTED):
+        if name not in BOOSTED and (self._stopped[name] > 1 or candidate.origin == "default"):
             self._hopeless.add(name)
 
     def tell(self, candidate: Candidate, loss: float | None, seconds: float) -> None:
