@@ -58,3 +58,9 @@ def write_model(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., bytes]:
+    """:func:`model_bytes`."""
+    return model_bytes

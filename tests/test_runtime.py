@@ -247,5 +247,5 @@ def test_scoring_needs_numpy_and_onnxruntime_alone(write_model):
     predictions, modules = done.stdout.splitlines()
     assert predictions == "12.5 12.5"
     assert set(modules.split()) == {
-        f"tabwright.{m}" for m in ("coerce", "errors", "runtime", "schema", "seal", "timestamps", "types")
+        f"tabwright.{m}" for m in ("coerce", "errors", "names", "runtime", "schema", "seal", "timestamps", "types")
     }

@@ -16,6 +16,7 @@ import numpy as np
 
 from tabwright import coerce, seal
 from tabwright.errors import DataError, MissingExtraError, ModelFileError
+from tabwright.names import clean_names
 from tabwright.schema import Column, Schema, encode, require_columns
 from tabwright.types import Array, Floats, Kind, Strings
 
@@ -48,6 +49,7 @@ class Model:
         self._session = session
         self._run = session.run
         inputs = {i.name for i in session.get_inputs()}
+        self.outputs = tuple(o.name for o in session.get_outputs())
         self._takes_numbers, self._takes_strings = "numbers" in inputs, "strings" in inputs
         self._numeric = tuple((c.name, c.kind is not Kind.DATETIME, c) for c in self.schema.numeric)
         self._strings = tuple((c.name, c) for c in self.schema.strings)
@@ -95,11 +97,19 @@ class Model:
     def encode(self, X: Any) -> dict[str, Array]:
         """The graph's inputs for X, by name."""
         if isinstance(X, dict) and self._is_row(X):
-            return self._encode_row(X)
+            return self.encode_row(X)
         row = _single_row(X, self.schema)
         if row is not None:
-            return self._encode_row(row)
-        return self._feeds(*encode(columns_of(X, self.schema), self.schema))
+            return self.encode_row(row)
+        return self.encode_columns(columns_of(X, self.schema))
+
+    def encode_columns(self, columns: Mapping[str, Any]) -> dict[str, Array]:
+        """As :meth:`encode`, of columns by name."""
+        return self._feeds(*encode(columns, self.schema))
+
+    def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """Every output of the graph for canonical inputs, by name: what :meth:`encode` gives, joined or not."""
+        return dict(zip(self.outputs, self._run(self.outputs, feeds), strict=True))
 
     def _score(self, X: Any, output: str) -> Array:
         feeds = self.encode(X)
@@ -131,7 +141,8 @@ class Model:
                 return False
         return bool(X)
 
-    def _encode_row(self, row: Mapping[Any, Any]) -> dict[str, Array]:
+    def encode_row(self, row: Mapping[Any, Any]) -> dict[str, Array]:
+        """As :meth:`encode`, of one row by column name."""
         feeds: dict[str, Array] = {}
         try:
             if self._takes_numbers:
@@ -198,13 +209,17 @@ def _single_row(X: Any, schema: Schema) -> dict[str, Any] | None:
         return None
     if isinstance(X, np.ndarray):
         return _named(X[0].tolist(), schema) if X.dtype in (np.float64, np.int64, object) else None
-    if not hasattr(X, "iloc") or not X.columns.is_unique:
+    if not hasattr(X, "iloc"):
         return None
-    return dict(zip(map(str, X.columns), X.to_numpy(dtype=object)[0].tolist(), strict=True))
+    wanted = {c.name for c in schema.columns}
+    names = X.columns.tolist()
+    if not all(type(name) is str and name in wanted for name in names):
+        names = clean_names(names)[0]
+    return dict(zip(names, X.to_numpy(dtype=object)[0].tolist(), strict=True))
 
 
 def _named(values: list[Any], schema: Schema) -> dict[str, Any]:
-    return dict(zip(_positional(len(values), schema), values, strict=True))
+    return dict(zip(positional(len(values), schema), values, strict=True))
 
 
 def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
@@ -218,10 +233,15 @@ def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
     if isinstance(X, Mapping):
         return {str(name): column for name, column in X.items()}
     if hasattr(X, "column_names"):  # Arrow
-        return {name: X.column(k) for k, name in enumerate(X.column_names)}
+        kept = [k for k, name in enumerate(X.column_names) if not name.startswith("__index_level_")]
+        names = clean_names(X.column_names[k] for k in kept)[0]
+        return {name: X.column(k) for k, name in zip(kept, names, strict=True)}
     if hasattr(X, "columns") and hasattr(X, "__getitem__"):  # pandas, polars and their like
         wanted = {c.name for c in schema.used}
-        return {str(name): X[name] for name in X.columns if str(name) in wanted}
+        if hasattr(X, "iloc"):  # names may be of any type and repeat: they are made distinct as in training
+            names = clean_names(X.columns)[0]
+            return {name: X.iloc[:, k] for k, name in enumerate(names) if name in wanted}
+        return {name: X[name] for name in X.columns if name in wanted}
     if isinstance(X, np.ndarray):
         return _array_columns(X, schema)
     if isinstance(X, (list, tuple)) and len(X):
@@ -230,7 +250,7 @@ def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
         if all(isinstance(row, (list, tuple, np.ndarray)) for row in X):
             widths = sorted({len(row) for row in X})
             if len(widths) == 1:
-                names = _positional(widths[0], schema)
+                names = positional(widths[0], schema)
                 return {name: [row[k] for row in X] for k, name in enumerate(names)}
             raise DataError(f"the rows have between {widths[0]} and {widths[-1]} values", "pass rows of one length")
     raise DataError(
@@ -244,11 +264,11 @@ def _array_columns(X: Array, schema: Schema) -> dict[str, Any]:
         return {name: X[name] for name in X.dtype.names}
     if X.ndim != 2:
         raise DataError(f"the array has {X.ndim} dimensions and a table has 2", "pass X.reshape(1, -1) for one row")
-    return {name: X[:, k] for k, name in enumerate(_positional(X.shape[1], schema))}
+    return {name: X[:, k] for k, name in enumerate(positional(X.shape[1], schema))}
 
 
-def _positional(width: int, schema: Schema) -> list[str]:
-    """Names of unnamed columns: all those of the training table, or only those that the model uses."""
+def positional(width: int, schema: Schema) -> list[str]:
+    """Names of unnamed columns: all those of the training table, or only those that the model uses; DataError else."""
     every, used = [c.name for c in schema.columns], [c.name for c in schema.used]
     for names in (every, used):
         if width == len(names):
