@@ -43,7 +43,7 @@ def references(schema, rows=2000, seed=0):
     """Reference histograms of random rows like those of :func:`random_rows`."""
     rng = np.random.default_rng(seed)
     numbers = np.column_stack([
-        rng.normal(size=rows), rng.integers(0, 10, rows), rng.integers(0, 2, rows), rng.uniform(0, 5, rows)
+        rng.normal(size=rows), rng.integers(0, 10, rows), rng.integers(0, 2, rows), rng.integers(0, 5, rows)
     ])  # fmt: skip
     strings = [rng.choice(["a", "b", "ü"], rows), np.array(["some text"] * rows, object)]
     prediction = numbers.sum(axis=1)

@@ -141,6 +141,7 @@ def test_faults_are_named(server, body, status, column, row, message):
 @pytest.mark.parametrize(("body", "status", "message"), [
     (b'[{"x": 1}, {"x": NaN}]', 422, "column 'x' holds NaN or an infinity in row 1, which JSON has no word for"),
     (b'{"columns": {"x": [1, NaN]}}', 422, "column 'x' holds NaN or an infinity in row 1"),
+    (b'{"columns": ["x", "n"], "data": [[1, 2], [1, NaN]]}', 422, "column 'n' holds NaN or an infinity in row 1"),
     (b'{"x": -Infinity}', 422, "column 'x' holds NaN"), (b"{not json", 400, "is not JSON"), (b"", 400, "is not JSON"),
     (b"[" * 100_000, 400, "is not JSON"), (b'{"x": "\xff"}', 400, "is not JSON"),
 ])  # fmt: skip

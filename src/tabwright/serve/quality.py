@@ -43,7 +43,8 @@ def live_metrics(task: Task, label: Array, score: Floats, outcome: Floats) -> di
     if task is Task.MULTICLASS:
         return found | {"calibration_error": calibration_error(score, right)}
     truth = outcome == 1
-    clipped = np.clip(score, 1e-15, 1 - 1e-15)
+    epsilon = np.finfo(np.float64).eps
+    clipped = np.clip(score, epsilon, 1 - epsilon)
     found["log_loss"] = float(-np.log(np.where(truth, clipped, 1 - clipped)).mean())
     found["brier"] = float(((score - truth) ** 2).mean())
     found["calibration_error"] = calibration_error(score, truth)

@@ -96,7 +96,7 @@ def read_invocation(body: bytes, kind: str, served: Served, max_rows: int) -> tu
     """Which envelope the body came in, its rows, and MLflow's ``params``."""
     if not is_json(media_type(kind)):
         return "", read_body(body, kind, served, max_rows), {}
-    value = parse_json(body)
+    value = parse_json(body, nan_in=MLFLOW_KEYS)
     if isinstance(value, Mapping):
         options = value.get("params") if isinstance(value.get("params"), Mapping) else {}
         for key in (*MLFLOW_KEYS, "input_data"):
