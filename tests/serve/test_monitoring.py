@@ -237,7 +237,8 @@ class TestFeedback:
             assert rmse == pytest.approx(np.sqrt(np.mean((values - told["sum"]["predictions"]) ** 2)))
 
     @pytest.mark.parametrize(("item", "message"), [
-        ({"id": "x" * 48, "outcome": "yes"}, "an id that this server did not give"), ({"id": 3}, "no 'id' and 'outcome'"),
+        ({"id": "x" * 48, "outcome": "yes"}, "an id that this server did not give"),
+        ({"id": 3}, "no 'id' and 'outcome'"),
         (7, "no 'id' and 'outcome'"), ({"outcome": "maybe"}, "which is none of the classes"),
         ({"outcome": None}, "which is none of the classes"), ({"outcome": ["yes"]}, "which is none of the classes"),
     ])  # fmt: skip
