@@ -22,6 +22,7 @@ LAYERS = (
     ("config", "export", "leaderboard"),
     ("stored",),
     ("automl", "progress", "runtime", "evaluation"),
+    ("batch",),
     ("inputs", "audit"),
     ("timeline",),
     ("serve",),

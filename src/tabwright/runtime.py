@@ -82,7 +82,10 @@ class Model:
         """
         if not self._is_classifier:
             return self._score(X, "prediction")
-        labels = self._score(X, "label")
+        return self.labels(self._score(X, "label"))
+
+    def labels(self, labels: Array) -> Array:
+        """The graph's ``label`` output as classes of the user's type, shape (n_rows,)."""
         assert self.classes_ is not None
         if len(labels) == 1:
             return self.classes_[[self._position[labels[0]]]]
@@ -108,17 +111,22 @@ class Model:
         return self._feeds(*encode(columns, self.schema))
 
     def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        """Every output of the graph for canonical inputs, by name: what :meth:`encode` gives, joined or not."""
-        return dict(zip(self.outputs, self._run(self.outputs, feeds), strict=True))
+        """Every output of the graph for canonical inputs (what :meth:`encode` gives, joined or not), by name."""
+        return dict(zip(self.outputs, self._in_chunks(self.outputs, feeds), strict=True))
 
     def _score(self, X: Any, output: str) -> Array:
         feeds = self.encode(X)
+        if len(next(iter(feeds.values()))) == 0:
+            return self._empty(output)
+        return self._in_chunks((output,), feeds)[0]
+
+    def _in_chunks(self, outputs: tuple[str, ...], feeds: dict[str, Array]) -> list[Array]:
         n_rows = len(next(iter(feeds.values())))
-        if 0 < n_rows <= CHUNK_ROWS:
-            result: Array = self._run((output,), feeds)[0]
-            return result
-        parts = [self._run((output,), part)[0] for part in _chunks(feeds, n_rows)]
-        return np.concatenate(parts) if parts else self._empty(output)
+        if n_rows <= CHUNK_ROWS:
+            found: list[Array] = self._run(outputs, feeds)
+            return found
+        parts = [self._run(outputs, part) for part in _chunks(feeds, n_rows)]
+        return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
 
     def _empty(self, output: str) -> Array:
         if output == "probabilities":

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from tabwright.runtime import CHUNK_ROWS
 from tabwright.serve.registry import Served
 from tabwright.types import Array
 
@@ -59,7 +58,7 @@ class Scorer:
         """The graph's outputs for canonical rows."""
         n_rows = n_rows_of(feeds)
         if n_rows > MAX_BATCH_ROWS:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._long, feeds, n_rows)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._model.run, feeds)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outputs] = loop.create_future()
         self._waiting.append((feeds, n_rows, future))
@@ -135,10 +134,3 @@ class Scorer:
                 part = result if len(batch) == 1 else {k: v[position : position + n] for k, v in result.items()}
                 future.set_result(part)
             position += n
-
-    def _long(self, feeds: dict[str, Array], n_rows: int) -> Outputs:
-        parts = [
-            self._model.run({k: v[start : start + CHUNK_ROWS] for k, v in feeds.items()})
-            for start in range(0, n_rows, CHUNK_ROWS)
-        ]
-        return parts[0] if len(parts) == 1 else {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
