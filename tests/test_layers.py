@@ -22,7 +22,7 @@ LAYERS = (
     ("config", "export", "leaderboard"),
     ("stored",),
     ("automl", "progress", "runtime", "evaluation"),
-    ("batch",),
+    ("batch", "examples"),
     ("inputs", "audit"),
     ("timeline",),
     ("serve",),
