@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tabwright import seal
 from tabwright.errors import DataError, OptionError, UserError
 from tabwright.reference import Histogram
 from tabwright.runtime import Model, load_model
@@ -103,7 +104,7 @@ class Registry:
         self.failures = 0
         self._table: dict[str, dict[str, Served]] = {}
         self._default: Served | None = None
-        found = {key: _load(*key, path) for key, path in self._files().items()}
+        found = {key: _load(*key, path) for key, path in find_all(self._places).items()}
         if not found:
             raise OptionError("MODEL", f"{', '.join(map(repr, places))} holds no .onnx file", "name an exported file")
         self._swap(found)
@@ -134,7 +135,7 @@ class Registry:
     def refresh(self) -> bool:
         """Load what is new or changed and drop what is gone; a file that can't be loaded leaves the old one served."""
         try:
-            files = self._files()
+            files = find_all(self._places)
         except UserError as error:  # a place is gone: what is loaded stays
             log.warning("models not refreshed: %s", error)
             return False
@@ -175,15 +176,30 @@ class Registry:
                 log.info("serving model %s version %s, checksum %s", served.name, served.version, served.tag)
         self._table, self._default = table, next(iter(table[first].values()))
 
-    def _files(self) -> dict[tuple[str, str], Path]:
-        files: dict[tuple[str, str], Path] = {}
-        for place in self._places:
-            for name, version, path in _find(place):
-                if _NAME.fullmatch(name) is None:
-                    raise OptionError("MODEL", f"is called {name!r}", "name it with letters, digits, '.', '-' and '_'")
-                if files.setdefault((name, version), path) != path:
-                    raise OptionError("MODEL", f"gives {name!r} version {version} twice", "give NAME=PATH")
-        return files
+
+def check_places(places: tuple[str, ...]) -> None:
+    """Raise what :class:`Registry` would for places and files at fault, as far as checksums tell, and load nothing."""
+    files = find_all(places)
+    if not files:
+        raise OptionError("MODEL", f"{', '.join(map(repr, places))} holds no .onnx file", "name an exported file")
+    for path in files.values():
+        data = path.read_bytes()
+        if seal.is_sealed(data):
+            seal.verify(data, repr(str(path)))
+        else:
+            load_model(path)  # raises what is wrong with it
+
+
+def find_all(places: tuple[str, ...]) -> dict[tuple[str, str], Path]:
+    """Model files by name and version; OptionError for names that can't be, or come twice."""
+    files: dict[tuple[str, str], Path] = {}
+    for place in places:
+        for name, version, path in _find(place):
+            if _NAME.fullmatch(name) is None:
+                raise OptionError("MODEL", f"is called {name!r}", "name it with letters, digits, '.', '-' and '_'")
+            if files.setdefault((name, version), path) != path:
+                raise OptionError("MODEL", f"gives {name!r} version {version} twice", "give NAME=PATH")
+    return files
 
 
 def _find(place: str) -> Iterator[tuple[str, str, Path]]:

@@ -16,6 +16,7 @@ from tabwright.errors import MissingExtraError, OptionError
 from tabwright.serve.config import Config
 
 GRACE_S = 30
+BACKLOG = 2048
 _FACTORY = "tabwright.serve.app:create"
 
 
@@ -53,14 +54,14 @@ def run(config: Config) -> int:
 
 
 def _serve(uvicorn: Any, config: Config) -> int:
-    from tabwright.serve.registry import Registry
+    from tabwright.serve.registry import check_places
     from tabwright.serve.store import Store
 
     options: dict[str, Any] = {
         "host": config.host, "port": config.port, "workers": config.workers, "access_log": False,
         "server_header": False, "log_config": None, "log_level": "warning", "lifespan": "on", "loop": "auto",
         "http": "auto", "timeout_graceful_shutdown": GRACE_S, "ssl_certfile": config.tls_cert,
-        "ssl_keyfile": config.tls_key, "timeout_worker_healthcheck": 30, "backlog": 2048,
+        "ssl_keyfile": config.tls_key, "timeout_worker_healthcheck": 30, "backlog": BACKLOG,
         "h11_max_incomplete_event_size": 65536, "proxy_headers": False,
     }  # fmt: skip
     if config.workers == 1:
@@ -76,7 +77,7 @@ def _serve(uvicorn: Any, config: Config) -> int:
     from uvicorn.supervisors import Multiprocess
 
     Store(config.store).close()  # faults are told here, once, and not by each worker
-    Registry(config.models)
+    check_places(config.models)
     config.to_environment()
     settings = uvicorn.Config(_FACTORY, factory=True, **options)
     socket = _bound(settings, config)
@@ -87,11 +88,14 @@ def _serve(uvicorn: Any, config: Config) -> int:
 
 def _bound(settings: Any, config: Config) -> Any:
     try:
-        return settings.bind_socket()
+        socket = settings.bind_socket()
     except SystemExit:
         raise OptionError(
             "--port", f"is {config.port}, which is in use on {config.host} or not allowed", "name another port"
         ) from None
+    # from here on callers wait in the queue, until the processes have loaded the models
+    socket.listen(BACKLOG)
+    return socket
 
 
 def _announce(config: Config, socket: Any) -> None:
