@@ -11,7 +11,9 @@ def models(tmp_path_factory, make_model):
     """A folder with the models ``sum`` (regression) and ``fraud`` (binary), each with reference histograms."""
     folder = tmp_path_factory.mktemp("models")
     for name, schema in (("sum", REGRESSION), ("fraud", BINARY)):
-        (folder / f"{name}.onnx").write_bytes(make_model(schema, reference=references(schema)))
+        metrics = {"validation": {"rmse": 1.5, "roc_auc": 0.9}}
+        made = make_model(schema, reference=references(schema), metrics=metrics)
+        (folder / f"{name}.onnx").write_bytes(made)
     return folder
 
 
