@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from onnx import TensorProto
 from tabwright.onnx.graph import Graph, metadata_json
 from tabwright.schema import Schema
 from tabwright.seal import KEY, PLACEHOLDER, seal
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests and programs that load onnxruntime themselves
 
 
 def model_bytes(schema: Schema, **facts: Any) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "tabwright"
 LAYERS = (
     ("errors", "types", "clock", "interrupts", "datasets", "__init__"),
-    ("space", "seal", "codec", "timestamps", "names"),
+    ("space", "seal", "codec", "timestamps", "names", "ort"),
     ("coerce", "signature"),
     ("schema",),
     ("reference",),
@@ -32,7 +32,8 @@ LAYERS = (
 )
 RANK = {name: k for k, names in enumerate(LAYERS) for name in names}
 SCORING = {
-    "runtime", "schema", "seal", "signature", "errors", "types", "coerce", "timestamps", "names", "reference", "__init__",
+    "runtime", "schema", "seal", "signature", "errors", "types", "coerce", "timestamps", "names", "ort", "reference",
+    "__init__",
 }  # fmt: skip
 
 

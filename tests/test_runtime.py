@@ -236,6 +236,8 @@ SCORING_ALONE = """
     print(model.predict(row)[0], model.predict([row, row])[1])
     ours = sorted(m for m in set(sys.modules) - before if m.startswith("tabwright."))
     print(" ".join(ours))
+    import os
+    print(os.environ["ORT_DISABLE_TELEMETRY"])
 """
 
 
@@ -244,8 +246,10 @@ def test_scoring_needs_numpy_and_onnxruntime_alone(write_model):
     command = [sys.executable, "-c", textwrap.dedent(SCORING_ALONE), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    predictions, modules = done.stdout.splitlines()
+    predictions, modules, telemetry_off = done.stdout.splitlines()
+    assert telemetry_off == "1"
     assert predictions == "12.5 12.5"
     assert set(modules.split()) == {
-        f"tabwright.{m}" for m in ("coerce", "errors", "names", "runtime", "schema", "seal", "timestamps", "types")
+        f"tabwright.{m}"
+        for m in ("coerce", "errors", "names", "ort", "runtime", "schema", "seal", "timestamps", "types")
     }

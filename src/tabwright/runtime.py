@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tabwright import coerce, seal
+from tabwright import coerce, ort, seal
 from tabwright.errors import DataError, MissingExtraError, ModelFileError
 from tabwright.names import clean_names
 from tabwright.schema import Column, Schema, encode, require_columns
@@ -341,16 +341,9 @@ def model_from_bytes(data: bytes, path: Path | None = None, n_threads: int = 1, 
 
 def _session(data: bytes, name: str, n_threads: int) -> Any:
     try:
-        import onnxruntime as ort
-    except ImportError:
-        raise MissingExtraError("onnxruntime", "all") from None
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return ort.session(data, n_threads)
+    except MissingExtraError:
+        raise
     except Exception as error:
         reason = str(error).split("\n")[0][:200]
         problem = f"{name} is not an ONNX file that can be run: {reason}"

@@ -1,12 +1,15 @@
 """Score an exported model with onnxruntime and NumPy alone: pip install onnxruntime numpy; python score.py [MODEL]."""
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on, onnxruntime reports to its makers by default
 import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
 HERE = Path(__file__).parent
