@@ -1,7 +1,6 @@
 """The contract of a model family, as a pytest class: a new family gets every test for free.
 
 import pytest
-from tabwright import ort
 from tabwright.testing.families import FamilyContract, cases
 
 @pytest.mark.parametrize(("family", "task"), cases([MY_FAMILY]))
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
+from tabwright import ort
 from tabwright.errors import FitError
 from tabwright.models.base import Family, FitContext, Fitted, Sample
 from tabwright.models.fitting import ROUNDS
