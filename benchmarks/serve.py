@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psutil
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
@@ -36,7 +37,8 @@ request = function() k = k %% #bodies + 1; return wrk.format(nil, nil, nil, bodi
 done = function(summary, latency)
   local e = summary.errors
   io.write(string.format("RESULT %%d %%d %%f %%f %%f %%f\\n", summary.requests, summary.duration,
-    latency:percentile(50), latency:percentile(99), latency:percentile(99.9), e.connect + e.read + e.write + e.status + e.timeout))
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
+    e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
 MLFLOW = """
@@ -92,6 +94,48 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -
     raise SystemExit(f"nothing answers at {url}")
 
 
+def quietest(url: str, script: Path, connections: int, process: subprocess.Popen[bytes], args: argparse.Namespace
+             ) -> dict[str, float]:  # fmt: skip
+    """Of several tries the one during which other programs used least; the first that they left alone."""
+    best: dict[str, float] = {}
+    for _ in range(args.tries):
+        await_quiet(args.pause)
+        busy, own, began = all_seconds(), own_seconds(process.pid), time.monotonic()
+        found = wrk(url, script, connections, args.seconds)
+        own, busy = own_seconds(process.pid) - own, all_seconds() - busy
+        found["others"] = max(0.0, busy - own) / (time.monotonic() - began)
+        if not best or found["others"] < best["others"]:
+            best = found
+        if best["others"] < 0.08:
+            break
+    return best
+
+
+def await_quiet(seconds: float) -> None:
+    """Until one second passes in which programs use under a tenth of a core, or ``seconds`` have gone."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        before = all_seconds()
+        time.sleep(1.0)
+        if all_seconds() - before < 0.1:
+            return
+
+
+def all_seconds() -> float:
+    """Processor time that all programs of this machine have used."""
+    times = psutil.cpu_times()
+    return times.user + times.system + times.nice
+
+
+def own_seconds(pid: int) -> float:
+    """Processor time of the server's processes and of finished load generators."""
+    import resource
+
+    tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(p.cpu_times().user + p.cpu_times().system for p in tree) + used.ru_utime + used.ru_stime
+
+
 def load(what: str, command: list[str], base: str, path: str, probe: str, script: Path, args: argparse.Namespace,
          environment: dict[str, str] | None = None) -> None:  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -100,11 +144,10 @@ def load(what: str, command: list[str], base: str, path: str, probe: str, script
         wait_for(base + probe, process)
         wrk(base + path, script, 8, 2)  # warm
         for connections in (1, 8, 64):
-            r = wrk(base + path, script, connections, args.seconds)
-            busy = os.getloadavg()[0]
+            r = quietest(base + path, script, connections, process, args)
             print(f"{what:30} {connections:3} connections {r['rps']:7,.0f} requests/s   p50 {r['p50']:7.2f}  p99 "
-                  f"{r['p99']:7.2f}  p99.9 {r['p999']:7.2f} ms   errors {r['errors']:.0f}   (load {busy:.1f})",
-                  flush=True)  # fmt: skip
+                  f"{r['p99']:7.2f}  p99.9 {r['p999']:7.2f} ms   errors {r['errors']:.0f}   (others used "
+                  f"{r['others']:.0%} of a core)", flush=True)  # fmt: skip
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -117,6 +160,8 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", required=True, type=Path)
     parser.add_argument("--workers", default="1,2")
     parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--tries", type=int, default=1, help="until other programs use little; the quietest is shown")
+    parser.add_argument("--pause", type=float, default=0.0, help="wait so long for a quiet machine, seconds")
     parser.add_argument("--port", type=int, default=8181)
     parser.add_argument("--mlflow", metavar="PYTHON")
     args = parser.parse_args()

@@ -92,9 +92,12 @@ class TestLiveMetrics:
         for name, wanted in (
             ("roc_auc", sk.roc_auc_score(truth, score)), ("log_loss", sk.log_loss(truth, score)),
             ("average_precision", sk.average_precision_score(truth, score)),
+            ("average_precision_rare_class", sk.average_precision_score(truth, score)),
             ("brier", sk.brier_score_loss(truth, score)), ("accuracy", sk.accuracy_score(truth, score > 0.5)),
         ):  # fmt: skip
             assert found[name] == pytest.approx(wanted)
+        flipped = quality.live_metrics(Task.BINARY, (score <= 0.5).astype(int), 1 - score, (~truth).astype(float))
+        assert flipped["average_precision_rare_class"] == pytest.approx(found["average_precision"])
         value = rng.normal(size=50)
         found = quality.live_metrics(Task.REGRESSION, np.zeros(50, int), value, value + 2)
         assert found == {"rmse": pytest.approx(2), "mae": pytest.approx(2), "bias": pytest.approx(-2)}

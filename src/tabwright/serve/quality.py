@@ -31,8 +31,9 @@ def live_metrics(task: Task, label: Array, score: Floats, outcome: Floats) -> di
     Returns
     -------
     dict
-        Regression: rmse, mae, bias. Binary: roc_auc and average_precision (where both classes occur), log_loss,
-        brier, accuracy, calibration_error. Multiclass: accuracy, calibration_error of the predicted class.
+        Regression: rmse, mae, bias. Binary: log_loss, brier, accuracy, calibration_error, and where both classes
+        occur roc_auc and average_precision, the latter of the second class as in training and of the rarer one.
+        Multiclass: accuracy, calibration_error of the predicted class.
     """
     if task is Task.REGRESSION:
         error = score - outcome
@@ -51,6 +52,8 @@ def live_metrics(task: Task, label: Array, score: Floats, outcome: Floats) -> di
     if 0 < truth.sum() < len(truth):
         found["roc_auc"] = roc_auc(score, truth)
         found["average_precision"] = average_precision(score, truth)
+        rare = (score, truth) if truth.mean() <= 0.5 else (1 - score, ~truth)
+        found["average_precision_rare_class"] = average_precision(*rare)
     return found
 
 
