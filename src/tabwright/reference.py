@@ -10,6 +10,7 @@ categories: one bin each, then all others, then missing. Texts are counted by th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,21 +60,21 @@ class Histogram:
         return {"": len(self.values) + 1} | {value: k for k, value in enumerate(self.values)}
 
     def count(self, values: Any) -> Ints:
-        """Rows per bin of a canonical column, int64 (n_bins,)."""
-        counts: Ints = np.bincount(self.bins(values), minlength=self.n_bins)
-        return counts
-
-    def bins(self, values: Any) -> Ints:
-        """The bin of each value of a canonical column: float64 or str, shape (n_rows,)."""
+        """Rows per bin of a canonical column (float64 or str, shape (n_rows,)), int64 (n_bins,)."""
+        counts: Ints
         if self.values:
-            position, other = self._position, len(self.values)
-            codes: Ints = np.fromiter((position.get(v, other) for v in values), np.int64, len(values))
-            return codes
+            counts, other = np.zeros(self.n_bins, np.int64), len(self.values)
+            # distinct values first: counting them is the interpreter's fastest loop
+            for value, n in (values if isinstance(values, Counter) else Counter(values)).items():
+                counts[self._position.get(value, other)] += n
+            return counts
         if self.of_length:
-            values = np.fromiter((len(v) or np.nan for v in values), np.float64, len(values))
-        found: Ints = np.searchsorted(self._edges, values, side="left")
+            values = np.fromiter(map(len, values), np.float64, len(values))
+            values[values == 0] = np.nan
+        found = np.searchsorted(self._edges, values, side="left")
         found[np.isnan(values)] = self.n_bins - 1
-        return found
+        counts = np.bincount(found, minlength=self.n_bins)
+        return counts
 
     def to_json(self) -> dict[str, Any]:
         if self.values:

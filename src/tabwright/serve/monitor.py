@@ -26,7 +26,7 @@ from tabwright.types import Array, Task
 
 log = logging.getLogger("tabwright.serve")
 FLUSH_S = 1.0
-MAX_ROWS_PER_FLUSH = 4000
+MAX_ROWS_PER_FLUSH = 2000
 """Rows counted for drift per model and flush; more are sampled, since counting takes the interpreter's time."""
 _QUEUE = 200_000
 _SERVER = ""  # the tag under which counts of the server as a whole stand
@@ -102,11 +102,11 @@ class Monitor:
         slot = self._slots.now()
         for seen in self._gather().values():
             self._count_rows(seen, slot)
-        while self._answered:
-            tag, status, seconds = self._answered.popleft()
+        answered = [self._answered.popleft() for _ in range(len(self._answered))]
+        bins = np.searchsorted(LATENCY_EDGES_S, [seconds for _, _, seconds in answered], side="left").tolist()
+        for (tag, status, _), bin_ in zip(answered, bins, strict=True):
             self._unsaved[slot, tag or _SERVER, "status", status] += 1
             if status < 400:
-                bin_ = int(np.searchsorted(LATENCY_EDGES_S, seconds, side="left"))
                 self._unsaved[slot, tag or _SERVER, "latency", bin_] += 1
         if self._unsaved:
             self._store.add_counts(self._unsaved)
@@ -146,10 +146,14 @@ class Monitor:
         for j, column in enumerate(schema.numeric):
             self._count(served, column.name, joined["numbers"][:, j], slot)
         for j, column in enumerate(schema.strings):
-            values = joined["strings"][:, j].tolist()
-            self._count(served, column.name, values, slot)
+            texts = joined["strings"][:, j].tolist()
             known = served.vocabularies.get(j)
-            if known is not None and (n := sum(v not in known for v in values)):
+            if known is None:
+                self._count(served, column.name, texts, slot)
+                continue
+            found = Counter(texts)
+            self._count(served, column.name, found, slot)
+            if n := sum(times for value, times in found.items() if value not in known):
                 self._unseen(served, column.name, n)
         histogram = served.prediction_histogram
         if histogram is not None:
