@@ -105,7 +105,10 @@ def serving(*arguments: object, **environment: str) -> Iterator[Server]:
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     url = found.get(timeout=60)
-    assert url, "".join(lines)
+    if not url:
+        process.wait(10)
+        process.stdout.close()
+        raise AssertionError("".join(lines))
     server = Server(process, url)
     server.lines = lines
     try:

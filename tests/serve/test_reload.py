@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from serving import BINARY, REGRESSION, ROW, SUMS, references, serving
 
 from tabwright.errors import ModelFileError, OptionError
@@ -60,6 +64,27 @@ class TestPlaces:
         put(tmp_path / "bad/x.onnx", make_model(ONE)[:-3])
         with pytest.raises(ModelFileError):
             Registry((str(tmp_path / "bad"),))
+
+
+def test_only_signed_models(tmp_path, make_model):
+    """Under a public key, a file of another signer is neither served at the start nor taken over later."""
+    owner, other = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
+    public = tmp_path / "owner.pem"
+    form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    public.write_bytes(owner.public_key().public_bytes(*form))
+    path = tmp_path / "models/m.onnx"
+    put(path, make_model(REGRESSION, signing_key=owner))
+    with serving(tmp_path / "models", "--public-key", public, "--reload-secs", "0.2") as run:
+        assert run.post("/predict", json=ROW).json()["predictions"] == [SUMS[0]]
+        for strange in (make_model(ONE, signing_key=other), make_model(ONE)):
+            before = len(run.lines)
+            put(path, strange)
+            run.wait_for(lambda n=before: any("not loaded" in line for line in run.lines[n:]))
+            assert run.post("/predict", json=ROW).json()["predictions"] == [SUMS[0]]
+    command = [sys.executable, "-m", "tabwright.cli.main", "serve", str(path), "--public-key", str(public)]
+    done = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "signed" in done.stderr
 
 
 class TestRefresh:

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-anonymous", action="store_true", help="listen to other machines without keys")
     parser.add_argument("--tls-cert", metavar="PEM")
     parser.add_argument("--tls-key", metavar="PEM")
+    parser.add_argument("--public-key", metavar="PEM", help="serve only models that this key's owner has signed")
     parser.add_argument("--strict", action="store_true", help="refuse categories never seen in training")
     parser.add_argument("--max-body-mib", type=float, default=8.0, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--max-rows", type=int, default=100_000, metavar="N", help="per request (default: %(default)s)")
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     port = default_port() if args.port is None else args.port
     config = Config(
         tuple(args.model), args.host, port, args.workers, args.store, args.keys, args.allow_anonymous, args.tls_cert,
-        args.tls_key, args.strict, args.max_body_mib, args.max_rows, args.max_seconds, args.max_in_flight,
+        args.tls_key, args.strict, args.public_key, args.max_body_mib, args.max_rows, args.max_seconds,
+        args.max_in_flight,
         args.reload_secs, args.window_secs, args.evaluate_secs,
     )  # fmt: skip
     return run(checked(config))

@@ -35,6 +35,8 @@ class Config:
         Whether it may be open on an address that other machines reach.
     tls_cert, tls_key : str or None
         PEM files.
+    public_key : str or None
+        PEM file; only models that its owner has signed are loaded.
     strict : bool
         Refuse categories never seen in training and columns that the model does not know.
     max_body_mib, max_rows, max_seconds : float, int, float
@@ -59,6 +61,7 @@ class Config:
     tls_cert: str | None = None
     tls_key: str | None = None
     strict: bool = False
+    public_key: str | None = None
     max_body_mib: float = 8.0
     max_rows: int = 100_000
     max_seconds: float = 30.0
@@ -96,7 +99,8 @@ def checked(config: Config, environment: Mapping[str, str] = os.environ) -> Conf
         raise OptionError("--port", f"is {config.port}", "give a port from 1 to 65535")
     if (config.tls_cert is None) != (config.tls_key is None):
         raise OptionError("--tls-cert", "and --tls-key go together", "give both, or neither")
-    for option, path in (("--tls-cert", config.tls_cert), ("--tls-key", config.tls_key), ("--keys", config.keys)):
+    for option, path in (("--tls-cert", config.tls_cert), ("--tls-key", config.tls_key), ("--keys", config.keys),
+                         ("--public-key", config.public_key)):
         if path is not None and not Path(path).is_file():
             raise OptionError(option, f"is {path!r}, and there is no such file", "name a file that exists")
     anonymous = config.allow_anonymous or environment.get(ANONYMOUS) == "1"

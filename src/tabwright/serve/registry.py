@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tabwright import seal
+from tabwright import seal, signature
 from tabwright.errors import DataError, OptionError, UserError
 from tabwright.reference import Histogram
 from tabwright.runtime import Model, load_model
@@ -98,13 +98,16 @@ class Registry:
         At the start, if a place is not there, holds no model, or a file can't be loaded.
     """
 
-    def __init__(self, places: tuple[str, ...], on_load: Callable[[Served], None] = lambda _served: None) -> None:
-        self._places, self._on_load = places, on_load
+    def __init__(
+        self, places: tuple[str, ...], on_load: Callable[[Served], None] = lambda _served: None,
+        public_key: str | None = None,
+    ) -> None:  # fmt: skip
+        self._places, self._on_load, self._public_key = places, on_load, public_key
         self._refused: dict[Path, tuple[int, int, int]] = {}
         self.failures = 0
         self._table: dict[str, dict[str, Served]] = {}
         self._default: Served | None = None
-        found = {key: _load(*key, path) for key, path in find_all(self._places).items()}
+        found = {key: _load(*key, path, self._public_key) for key, path in find_all(self._places).items()}
         if not found:
             raise OptionError("MODEL", f"{', '.join(map(repr, places))} holds no .onnx file", "name an exported file")
         self._swap(found)
@@ -150,7 +153,7 @@ class Registry:
                         found[key] = before
                     continue
             try:
-                found[key] = _load(*key, path)
+                found[key] = _load(*key, path, self._public_key)
                 self._refused.pop(path, None)
             except (UserError, OSError) as error:
                 self.failures += 1
@@ -177,7 +180,7 @@ class Registry:
         self._table, self._default = table, next(iter(table[first].values()))
 
 
-def check_places(places: tuple[str, ...]) -> None:
+def check_places(places: tuple[str, ...], public_key: str | None = None) -> None:
     """Raise what :class:`Registry` would for places and files at fault, as far as checksums tell, and load nothing."""
     files = find_all(places)
     if not files:
@@ -186,6 +189,8 @@ def check_places(places: tuple[str, ...]) -> None:
         data = path.read_bytes()
         if seal.is_sealed(data):
             seal.verify(data, repr(str(path)))
+            if public_key is not None:
+                signature.verify(data, public_key, repr(str(path)))
         else:
             load_model(path)  # raises what is wrong with it
 
@@ -235,9 +240,9 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _load(name: str, version: str, path: Path) -> Served:
+def _load(name: str, version: str, path: Path, public_key: str | None) -> Served:
     stamp = _stamp(path)
-    served = Served(name, version, load_model(path), stamp)
+    served = Served(name, version, load_model(path, public_key=public_key), stamp)
     for n_rows in (1, 1, _WARM_ROWS):  # the first calls allocate
         outputs = served.model.run(served.warm_feeds(n_rows))
         if any(len(values) != n_rows for values in outputs.values()):

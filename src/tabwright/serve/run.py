@@ -77,7 +77,7 @@ def _serve(uvicorn: Any, config: Config) -> int:
     from uvicorn.supervisors import Multiprocess
 
     Store(config.store).close()  # faults are told here, once, and not by each worker
-    check_places(config.models)
+    check_places(config.models, config.public_key)
     config.to_environment()
     settings = uvicorn.Config(_FACTORY, factory=True, **options)
     socket = _bound(settings, config)

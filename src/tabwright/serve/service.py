@@ -76,7 +76,7 @@ class Service:
         self.pool = ThreadPoolExecutor(threads, "score")
         self._threads, self._batching = threads, batching
         self._scorers: dict[str, Scorer] = {}
-        self.registry = Registry(config.models, self._loaded)
+        self.registry = Registry(config.models, self._loaded, config.public_key)
         self.slots = Slots(config.window_s)
         self.monitor = Monitor(
             self.store, self.registry.all, self.slots, config.evaluate_s,
