@@ -77,7 +77,7 @@ def main() -> int:
             found |= through_programs(model, path, frame, args.node_modules)
             worst = max(worst, *(v / scale for v in found.values()))
             told = ", ".join(f"{name} {value:.2g}" for name, value in found.items())
-            print(f"{source.stem:22} {len(frame):5} rows, {output}s up to {scale:.3g}; largest difference: {told}")
+            print(f"{source.stem:22} {len(frame):5} rows, largest {output} {scale:.3g}; largest difference: {told}")
     return int(worst > 1e-6)
 
 

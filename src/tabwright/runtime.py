@@ -221,7 +221,7 @@ def _single_row(X: Any, schema: Schema) -> dict[str, Any] | None:
         return None
     wanted = {c.name for c in schema.columns}
     names = X.columns.tolist()
-    if not all(type(name) is str and name in wanted for name in names):
+    if not (X.columns.is_unique and all(type(name) is str and name in wanted for name in names)):
         names = clean_names(names)[0]
     return dict(zip(names, X.to_numpy(dtype=object)[0].tolist(), strict=True))
 
