@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from tabwright import signature
 from tabwright.onnx.graph import Graph, metadata_json
 from tabwright.schema import Schema
 from tabwright.seal import KEY, PLACEHOLDER, seal
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests and programs that load onnxruntime themselves
 
-def model_bytes(schema: Schema, **facts: Any) -> bytes:
+
+def model_bytes(schema: Schema, signing_key: Any = None, **facts: Any) -> bytes:
     """A sealed file: the sum of the numbers plus the count of empty strings; its sign is the class."""
     graph = Graph()
     axis = graph.const(np.array([1], np.int64))
@@ -45,7 +49,11 @@ def model_bytes(schema: Schema, **facts: Any) -> bytes:
         "format": 1, "task": schema.task, "target": schema.target, "schema": schema.to_json(), "metrics": {"rmse": 1.5},
         "classes": None if schema.classes is None else list(schema.classes), "class_dtype": schema.class_dtype, **facts,
     }  # fmt: skip
-    return seal(graph.build({"tabwright": metadata_json(record), KEY: PLACEHOLDER}).SerializeToString())
+    metadata = {"tabwright": metadata_json(record), KEY: PLACEHOLDER}
+    if signing_key is None:
+        return seal(graph.build(metadata).SerializeToString())
+    metadata[signature.KEY] = signature.PLACEHOLDER
+    return seal(signature.sign(graph.build(metadata).SerializeToString(), signing_key))
 
 
 @pytest.fixture
@@ -58,3 +66,9 @@ def write_model(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., bytes]:
+    """:func:`model_bytes`."""
+    return model_bytes

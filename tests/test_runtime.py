@@ -16,6 +16,7 @@ import pytest
 from onnx import helper
 
 from tabwright import runtime, seal
+from tabwright.data.readers import read_table
 from tabwright.errors import ColumnError, DataError, ModelFileError
 from tabwright.runtime import load_model
 from tabwright.schema import Column, Schema
@@ -236,6 +237,8 @@ SCORING_ALONE = """
     print(model.predict(row)[0], model.predict([row, row])[1])
     ours = sorted(m for m in set(sys.modules) - before if m.startswith("tabwright."))
     print(" ".join(ours))
+    import os
+    print(os.environ["ORT_DISABLE_TELEMETRY"])
 """
 
 
@@ -244,8 +247,24 @@ def test_scoring_needs_numpy_and_onnxruntime_alone(write_model):
     command = [sys.executable, "-c", textwrap.dedent(SCORING_ALONE), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    predictions, modules = done.stdout.splitlines()
+    predictions, modules, telemetry_off = done.stdout.splitlines()
+    assert telemetry_off == "1"
     assert predictions == "12.5 12.5"
     assert set(modules.split()) == {
-        f"tabwright.{m}" for m in ("coerce", "errors", "runtime", "schema", "seal", "timestamps", "types")
+        f"tabwright.{m}"
+        for m in ("coerce", "errors", "names", "ort", "runtime", "schema", "seal", "timestamps", "types")
     }
+
+
+@pytest.mark.parametrize("columns", [
+    ["a", "a"], [1, 1.0], pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]), [None, ""], ["Unnamed: 0", "b"],
+], ids=["repeated", "numbers", "levels", "none", "unnamed"])  # fmt: skip
+def test_names_are_made_distinct_as_in_training(columns, write_model):
+    frame = pd.DataFrame([[1.0, 20.0], [3.0, 40.0]], columns=columns)
+    names = read_table(frame).columns
+    model = load_model(write_model(Schema(tuple(Column(n, Kind.NUMERIC) for n in names), "y", Task.REGRESSION)))
+    assert model.predict(frame).tolist() == [21.0, 43.0]
+    assert model.predict(frame.iloc[[1]]).tolist() == [43.0]
+    table = pa.table([pa.array([1.0]), pa.array([20.0]), pa.array([7])], names=["a", "a", "__index_level_0__"])
+    if list(names) == ["a", "a.2"]:
+        assert model.predict(table).tolist() == [21.0]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabwright import clock
+from tabwright import clock, reference
 from tabwright.config import Config
 from tabwright.data.infer import infer_schema
 from tabwright.data.splits import make_folds
@@ -40,6 +40,7 @@ from tabwright.stored import checked_table, load_problem, load_table, store
 from tabwright.types import Array, Floats, Kind, Task
 
 SAMPLE_ROWS = 2000  # kept for the parity check and for measuring
+REFERENCE_ROWS = 20_000  # counted for the histograms that drift is measured against
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Finished:
     interrupted: bool
     seconds: float
     profiles: dict[str, dict[str, float]] = field(default_factory=dict)
+    reference: dict[str, Any] = field(default_factory=dict)  # histograms of the training table, for drift
     _scorer: Callable[[Table], Floats] | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,7 +92,7 @@ class Finished:
     def package(self, ensemble: Ensemble | None = None) -> Package:
         """What ``export`` needs."""
         facts = {"validation": self.metrics, "sort_metric": self.problem.metric.name}
-        return Package(ensemble or self.ensemble, self.schema, facts, self.sample)
+        return Package(ensemble or self.ensemble, self.schema, facts, self.sample, self.reference)
 
 
 def fit(
@@ -312,7 +314,15 @@ def _finish(
         notes,
         interrupted,
         seconds,
+        reference=_reference(table, state.leader.prediction, config.seed),
     )
+
+
+def _reference(table: Table, prediction: Floats | None, seed: int) -> dict[str, Any]:
+    """Histograms of some training rows, and of the leader's out-of-fold predictions."""
+    rows = np.sort(np.random.default_rng(seed).permutation(table.n_rows)[:REFERENCE_ROWS])
+    some = table.take(rows)
+    return reference.build(table.schema, some.numbers, [c.values() for c in some.strings], prediction)
 
 
 def _why_nothing_leads(state: State) -> str:

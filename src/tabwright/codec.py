@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tabwright.errors import RunError
+from tabwright.errors import OptionError, RunError
 
 MAGIC = b"TABWRIGHT-OBJECT-1\n"
 
@@ -132,3 +132,13 @@ def write_atomic(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_for_user(path: Path, data: bytes, option: str) -> None:
+    """:func:`write_atomic`; a file that can't be written becomes an OptionError that names the option."""
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise OptionError(
+            option, f"can't be written ({error.strerror})", "name a folder that exists, has room, and is yours to write"
+        ) from error

@@ -172,6 +172,7 @@ def _not_readable(first: Any, rows: list[int], n_rows: int, name: str, what: str
     return ColumnError(
         name, f"has {len(rows)} of {n_rows} values that are not {what}, first {shown} in row {rows[0]}",
         "correct or empty them, or declare another kind for the column, such as 'categorical', when training",
+        rows[0],
     )
 
 
@@ -299,5 +300,5 @@ def not_scalar(items: Sequence[Any], name: str) -> ColumnError:
     row = next((i for i, v in enumerate(items) if isinstance(v, (list, dict, set, tuple, np.ndarray))), 0)
     return ColumnError(
         name, f"holds a {type(items[row]).__name__} in row {row}, not one value per row",
-        f"spread it over several columns, or drop it: frame.drop(columns=[{name!r}])",
+        f"spread it over several columns, or drop it: frame.drop(columns=[{name!r}])", row,
     )

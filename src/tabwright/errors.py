@@ -34,11 +34,11 @@ class UserError(TabwrightError):
 
 
 class ColumnError(UserError, ValueError):
-    """One column stops the run."""
+    """One column stops the run; ``row`` is the first row at fault, from 0, where one is."""
 
-    def __init__(self, column: str, problem: str, fix: str) -> None:
-        TabwrightError.__init__(self, column, problem, fix)
-        self.column, self.problem, self.fix = column, problem, fix
+    def __init__(self, column: str, problem: str, fix: str, row: int | None = None) -> None:
+        TabwrightError.__init__(self, column, problem, fix, row)
+        self.column, self.problem, self.fix, self.row = column, problem, fix, row
 
     def __str__(self) -> str:
         return f"Column {self.column!r} {self.problem}. Fix: {self.fix}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tabwright import signature
-from tabwright.codec import write_atomic
+from tabwright.codec import write_for_user
 from tabwright.data.table import Table
 from tabwright.errors import OptionError
 from tabwright.features.base import Inputs
@@ -56,6 +56,7 @@ class Package:
     schema: Schema
     metrics: Mapping[str, Any]
     sample: Table  # rows to check and measure with
+    reference: Mapping[str, Any] = field(default_factory=dict)  # see tabwright.reference
 
 
 def serialise(
@@ -86,6 +87,7 @@ def _metadata(package: Package, parity: Parity | None, profile: Profile | None) 
         "schema": package.schema.to_json(),
         "metrics": dict(package.metrics),
         "threshold": ensemble.threshold,
+        "reference": dict(package.reference),
         "members": [
             {"model_id": m.model_id, "family": m.family, "weight": m.weight, "folds": len(m.folds)}
             for m in ensemble.members
@@ -182,12 +184,7 @@ def export(package: Package, path: str | Path, signing_key: Any = None) -> Expor
     require(parity)
     profile = measure(draft, graph_inputs(sample))
     data = serialise(package, parity, profile, signing_key)
-    try:
-        write_atomic(target, data)
-    except OSError as error:
-        raise OptionError(
-            "path", f"can't be written ({error.strerror})", "name a folder with room that you may write to"
-        ) from error
+    write_for_user(target, data, "path")
     members = tuple(m.model_id for m in package.ensemble.members)
     return ExportReport(str(target), parity, profile, members, time.monotonic() - started)
 

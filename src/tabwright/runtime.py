@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tabwright import coerce, seal
+from tabwright import coerce, ort, seal
 from tabwright.errors import DataError, MissingExtraError, ModelFileError
+from tabwright.names import clean_names
 from tabwright.schema import Column, Schema, encode, require_columns
 from tabwright.types import Array, Floats, Kind, Strings
 
@@ -48,6 +49,7 @@ class Model:
         self._session = session
         self._run = session.run
         inputs = {i.name for i in session.get_inputs()}
+        self.outputs = tuple(o.name for o in session.get_outputs())
         self._takes_numbers, self._takes_strings = "numbers" in inputs, "strings" in inputs
         self._numeric = tuple((c.name, c.kind is not Kind.DATETIME, c) for c in self.schema.numeric)
         self._strings = tuple((c.name, c) for c in self.schema.strings)
@@ -80,7 +82,10 @@ class Model:
         """
         if not self._is_classifier:
             return self._score(X, "prediction")
-        labels = self._score(X, "label")
+        return self.labels(self._score(X, "label"))
+
+    def labels(self, labels: Array) -> Array:
+        """The graph's ``label`` output as classes of the user's type, shape (n_rows,)."""
         assert self.classes_ is not None
         if len(labels) == 1:
             return self.classes_[[self._position[labels[0]]]]
@@ -95,20 +100,33 @@ class Model:
     def encode(self, X: Any) -> dict[str, Array]:
         """The graph's inputs for X, by name."""
         if isinstance(X, dict) and self._is_row(X):
-            return self._encode_row(X)
+            return self.encode_row(X)
         row = _single_row(X, self.schema)
         if row is not None:
-            return self._encode_row(row)
-        return self._feeds(*encode(columns_of(X, self.schema), self.schema))
+            return self.encode_row(row)
+        return self.encode_columns(columns_of(X, self.schema))
+
+    def encode_columns(self, columns: Mapping[str, Any]) -> dict[str, Array]:
+        """As :meth:`encode`, of columns by name."""
+        return self._feeds(*encode(columns, self.schema))
+
+    def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """Every output of the graph for canonical inputs (what :meth:`encode` gives, joined or not), by name."""
+        return dict(zip(self.outputs, self._in_chunks(self.outputs, feeds), strict=True))
 
     def _score(self, X: Any, output: str) -> Array:
         feeds = self.encode(X)
+        if len(next(iter(feeds.values()))) == 0:
+            return self._empty(output)
+        return self._in_chunks((output,), feeds)[0]
+
+    def _in_chunks(self, outputs: tuple[str, ...], feeds: dict[str, Array]) -> list[Array]:
         n_rows = len(next(iter(feeds.values())))
-        if 0 < n_rows <= CHUNK_ROWS:
-            result: Array = self._run((output,), feeds)[0]
-            return result
-        parts = [self._run((output,), part)[0] for part in _chunks(feeds, n_rows)]
-        return np.concatenate(parts) if parts else self._empty(output)
+        if n_rows <= CHUNK_ROWS:
+            found: list[Array] = self._run(outputs, feeds)
+            return found
+        parts = [self._run(outputs, part) for part in _chunks(feeds, n_rows)]
+        return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
 
     def _empty(self, output: str) -> Array:
         if output == "probabilities":
@@ -131,7 +149,8 @@ class Model:
                 return False
         return bool(X)
 
-    def _encode_row(self, row: Mapping[Any, Any]) -> dict[str, Array]:
+    def encode_row(self, row: Mapping[Any, Any]) -> dict[str, Array]:
+        """As :meth:`encode`, of one row by column name."""
         feeds: dict[str, Array] = {}
         try:
             if self._takes_numbers:
@@ -198,13 +217,17 @@ def _single_row(X: Any, schema: Schema) -> dict[str, Any] | None:
         return None
     if isinstance(X, np.ndarray):
         return _named(X[0].tolist(), schema) if X.dtype in (np.float64, np.int64, object) else None
-    if not hasattr(X, "iloc") or not X.columns.is_unique:
+    if not hasattr(X, "iloc"):
         return None
-    return dict(zip(map(str, X.columns), X.to_numpy(dtype=object)[0].tolist(), strict=True))
+    wanted = {c.name for c in schema.columns}
+    names = X.columns.tolist()
+    if not (X.columns.is_unique and all(type(name) is str and name in wanted for name in names)):
+        names = clean_names(names)[0]
+    return dict(zip(names, X.to_numpy(dtype=object)[0].tolist(), strict=True))
 
 
 def _named(values: list[Any], schema: Schema) -> dict[str, Any]:
-    return dict(zip(_positional(len(values), schema), values, strict=True))
+    return dict(zip(positional(len(values), schema), values, strict=True))
 
 
 def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
@@ -218,10 +241,15 @@ def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
     if isinstance(X, Mapping):
         return {str(name): column for name, column in X.items()}
     if hasattr(X, "column_names"):  # Arrow
-        return {name: X.column(k) for k, name in enumerate(X.column_names)}
+        kept = [k for k, name in enumerate(X.column_names) if not name.startswith("__index_level_")]
+        names = clean_names(X.column_names[k] for k in kept)[0]
+        return {name: X.column(k) for k, name in zip(kept, names, strict=True)}
     if hasattr(X, "columns") and hasattr(X, "__getitem__"):  # pandas, polars and their like
         wanted = {c.name for c in schema.used}
-        return {str(name): X[name] for name in X.columns if str(name) in wanted}
+        if hasattr(X, "iloc"):  # names may be of any type and repeat: they are made distinct as in training
+            names = clean_names(X.columns)[0]
+            return {name: X.iloc[:, k] for k, name in enumerate(names) if name in wanted}
+        return {name: X[name] for name in X.columns if name in wanted}
     if isinstance(X, np.ndarray):
         return _array_columns(X, schema)
     if isinstance(X, (list, tuple)) and len(X):
@@ -230,7 +258,7 @@ def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
         if all(isinstance(row, (list, tuple, np.ndarray)) for row in X):
             widths = sorted({len(row) for row in X})
             if len(widths) == 1:
-                names = _positional(widths[0], schema)
+                names = positional(widths[0], schema)
                 return {name: [row[k] for row in X] for k, name in enumerate(names)}
             raise DataError(f"the rows have between {widths[0]} and {widths[-1]} values", "pass rows of one length")
     raise DataError(
@@ -244,11 +272,11 @@ def _array_columns(X: Array, schema: Schema) -> dict[str, Any]:
         return {name: X[name] for name in X.dtype.names}
     if X.ndim != 2:
         raise DataError(f"the array has {X.ndim} dimensions and a table has 2", "pass X.reshape(1, -1) for one row")
-    return {name: X[:, k] for k, name in enumerate(_positional(X.shape[1], schema))}
+    return {name: X[:, k] for k, name in enumerate(positional(X.shape[1], schema))}
 
 
-def _positional(width: int, schema: Schema) -> list[str]:
-    """Names of unnamed columns: all those of the training table, or only those that the model uses."""
+def positional(width: int, schema: Schema) -> list[str]:
+    """Names of unnamed columns: all those of the training table, or only those that the model uses; DataError else."""
     every, used = [c.name for c in schema.columns], [c.name for c in schema.used]
     for names in (every, used):
         if width == len(names):
@@ -313,16 +341,9 @@ def model_from_bytes(data: bytes, path: Path | None = None, n_threads: int = 1, 
 
 def _session(data: bytes, name: str, n_threads: int) -> Any:
     try:
-        import onnxruntime as ort
-    except ImportError:
-        raise MissingExtraError("onnxruntime", "all") from None
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return ort.session(data, n_threads)
+    except MissingExtraError:
+        raise
     except Exception as error:
         reason = str(error).split("\n")[0][:200]
         problem = f"{name} is not an ONNX file that can be run: {reason}"

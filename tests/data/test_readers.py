@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tabwright.data.names import clean_names
 from tabwright.data.readers import NOTES, ReadOptions, read_table
 from tabwright.errors import DataError
+from tabwright.names import clean_names
 
 FRAME = pd.DataFrame({"a": [1, 2, 3], "naïve": [0.5, None, -2.25], "c": ["x", "y, z", 'q"t']})
 

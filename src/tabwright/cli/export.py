@@ -11,12 +11,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="folder of a run")
     parser.add_argument("--out", required=True, metavar="FILE", help="ONNX file to write")
     parser.add_argument("--signing-key", metavar="PEM", help="Ed25519 private key to sign the file with")
+    parser.add_argument("--examples", action="store_true", help="also write examples/ beside it: programs that score "
+                        "it in Python, JavaScript, Java and C#, with rows to try")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     from tabwright.cli.resume import estimator_of
 
-    print(estimator_of(args.run).open(args.run).export(args.out, args.signing_key))
+    made = estimator_of(args.run).open(args.run)
+    print(made.export(args.out, args.signing_key))
+    if args.examples:
+        from tabwright.examples import write_examples
+
+        sample = made._finished.sample
+        print(f"examples in {write_examples(args.out, sample.numbers, sample.string_matrix())}")
     return 0
 
 

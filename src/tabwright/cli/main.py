@@ -16,15 +16,18 @@ from tabwright.cli.evaluate import EVALUATE
 from tabwright.cli.export import EXPORT
 from tabwright.cli.failures import FAILURES
 from tabwright.cli.fit import FIT
+from tabwright.cli.keys import KEYS
 from tabwright.cli.leaderboard import LEADERBOARD
 from tabwright.cli.predict import PREDICT
 from tabwright.cli.profile import PROFILE
 from tabwright.cli.replay import REPLAY
 from tabwright.cli.resume import RESUME
+from tabwright.cli.serve import SERVE
 from tabwright.errors import UserError
 
 COMMANDS: tuple[Command, ...] = (
-    FIT, RESUME, LEADERBOARD, EXPORT, PREDICT, EVALUATE, PROFILE, FAILURES, AUDIT, REPLAY, DEMO,
+    FIT, RESUME, LEADERBOARD, EXPORT, PREDICT, EVALUATE, PROFILE, FAILURES, AUDIT, REPLAY, SERVE, KEYS,
+    DEMO,
 )  # fmt: skip
 
 

@@ -3,44 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from tabwright.cli.base import Command, model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     model_arguments(parser)
-    parser.add_argument("data", help="table to score")
+    parser.add_argument("data", help="table to score; CSV and Parquet may be larger than memory")
     parser.add_argument("--out", required=True, metavar="FILE", help="CSV or Parquet file to write")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def run(args: argparse.Namespace) -> int:
-    import pandas as pd
+    import os
+    import sys
 
-    from tabwright.codec import write_atomic
-    from tabwright.data.readers import read_table
+    from tabwright.batch import predict_file
     from tabwright.errors import OptionError
-    from tabwright.runtime import load_model
 
-    out = Path(args.out)
-    if out.suffix.lower() not in (".csv", ".parquet"):
-        raise OptionError("--out", f"is {args.out!r}", "name a file that ends in .csv or .parquet")
-    model = load_model(args.model, public_key=args.public_key)
-    frame = read_table(args.data)
-    result = pd.DataFrame({"prediction": model.predict(frame)})
-    if model.classes_ is not None:
-        proba = model.predict_proba(frame)
-        for k, name in enumerate(model.classes_):
-            result[f"p_{name}"] = proba[:, k]
-    data = result.to_csv(index=False).encode() if out.suffix.lower() == ".csv" else result.to_parquet(index=False)
+    if args.workers is not None and args.workers < 1:
+        raise OptionError("--workers", f"is {args.workers}", "give 1 or more")
+    workers = args.workers or os.cpu_count() or 1
     try:
-        write_atomic(out, data)
-    except OSError as error:
-        raise OptionError(
-            "--out", f"can't be written ({error.strerror})", "name a folder that exists and has room"
-        ) from error
-    print(f"{len(result)} predictions in {out}")
+        n_rows = predict_file(
+            args.model, args.data, args.out, workers, progress=not args.quiet and sys.stderr.isatty(),
+            public_key=args.public_key,
+        )
+    except KeyboardInterrupt:
+        print("tabwright: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    print(f"{n_rows} predictions in {args.out}")
     return 0
 
 
-PREDICT = Command("predict", "score a table with an exported file", add_arguments, run)
+PREDICT = Command("predict", "score a table of any size with an exported file", add_arguments, run)

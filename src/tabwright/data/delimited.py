@@ -64,28 +64,32 @@ def read_csv(
 
 
 def decode(data: bytes, name: str, encoding: str | None = None) -> str:
-    """The file's text: by byte order mark, else UTF-8, UTF-16 by its zero bytes, else Windows-1252 or Latin-1."""
+    """The file's text, under ``encoding`` or the one that :func:`encoding_of` finds."""
     try:
-        if encoding is not None:
-            return data.decode(encoding)
-        for mark, codec in _BOMS:
-            if data.startswith(mark):
-                return data.decode(codec)
-        head = data[:4000]
-        if b"\x00" in head:
-            zeros = [head[k::2].count(0) for k in (0, 1)]
-            if max(zeros) < 0.4 * len(head) / 2 or min(zeros) > 0.1 * len(head) / 2:
-                raise DataError(f"the file {name!r} is not text", "pass a table: CSV, Parquet, Excel or JSON")
-            return data.decode("utf-16-be" if zeros[0] > zeros[1] else "utf-16-le")
+        return data.decode(encoding or encoding_of(data, name))
     except (UnicodeDecodeError, LookupError) as error:
         fix = "name its encoding, or save it as UTF-8"
         raise DataError(f"the file {name!r} can't be decoded: {error}", fix) from None
+
+
+def encoding_of(data: bytes, name: str) -> str:
+    """By byte order mark, else UTF-8, UTF-16 by its zero bytes, else Windows-1252 or Latin-1."""
+    for mark, codec in _BOMS:
+        if data.startswith(mark):
+            return codec
+    head = data[:4000]
+    if b"\x00" in head:
+        zeros = [head[k::2].count(0) for k in (0, 1)]
+        if max(zeros) < 0.4 * len(head) / 2 or min(zeros) > 0.1 * len(head) / 2:
+            raise DataError(f"the file {name!r} is not text", "pass a table: CSV, Parquet, Excel or JSON")
+        return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
     for codec in ("utf-8", "cp1252"):
         try:
-            return data.decode(codec)
+            data.decode(codec)
         except UnicodeDecodeError:
             continue
-    return data.decode("latin-1")
+        return codec
+    return "latin-1"
 
 
 def sniff(sample: str, delimiter: str | None = None, decimal: str | None = None) -> Dialect:

@@ -16,8 +16,8 @@ import numpy as np
 
 from tabwright.data.arrow import frame_from_arrow
 from tabwright.data.delimited import read_csv
-from tabwright.data.names import clean_names
 from tabwright.errors import DataError
+from tabwright.names import clean_names
 
 if TYPE_CHECKING:
     import pandas as pd

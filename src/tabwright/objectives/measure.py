@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tabwright import ort
 from tabwright.types import Array
 
 
@@ -27,13 +28,7 @@ class Profile:
 
 def session(model: bytes, n_threads: int = 1) -> Any:
     """An onnxruntime session of a serialised model."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return ort.session(model, n_threads)
 
 
 def run_batched(running: Any, inputs: Mapping[str, Array], output: str, batch: int = 10_000) -> Array:

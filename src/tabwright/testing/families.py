@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
+from tabwright import ort
 from tabwright.errors import FitError
 from tabwright.models.base import Family, FitContext, Fitted, Sample
 from tabwright.models.fitting import ROUNDS
@@ -55,13 +56,8 @@ def onnx_bytes(fitted: Fitted, width: int, n_outputs: int) -> bytes:
 
 def run_onnx(fitted: Fitted, X: Floats) -> Floats:
     """Raw scores of ``X`` from onnxruntime."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
     model = onnx_bytes(fitted, X.shape[1], fitted.predict(X[:1]).shape[1])
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {"x": X})[0])
+    return np.asarray(ort.session(model, 1).run(None, {"x": X})[0])
 
 
 def is_storable(value: Any) -> bool:

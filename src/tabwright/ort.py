@@ -1,0 +1,26 @@
+"""The one place that imports onnxruntime: without its telemetry."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tabwright.errors import MissingExtraError
+
+
+def session(model: bytes, n_threads: int) -> Any:
+    """An onnxruntime session of a serialised model, on the processor; MissingExtraError without onnxruntime.
+
+    From 1.29 on onnxruntime tells its makers about processes, models and errors by default, on Linux too. It is told
+    not to before it is loaded, unless the user has set ``ORT_DISABLE_TELEMETRY`` or loaded it before.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        raise MissingExtraError("onnxruntime", "all") from None
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
