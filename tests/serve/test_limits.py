@@ -65,10 +65,14 @@ def test_overload_is_told_quickly_and_passes(models):
     with serving(models / "sum.onnx", "--max-in-flight", "8", "--max-seconds", "20") as run:
         host, port = run.url.removeprefix("http://").split(":")
         with contextlib.ExitStack() as stack:
-            for _ in range(8):  # requests whose bodies do not end hold all places
+
+            def hold_one_more_and_ask():
+                """A request whose body does not end holds a place; one that comes when all are taken is refused."""
                 held = stack.enter_context(socket.create_connection((host, int(port))))
                 held.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
-            run.wait_for(lambda: run.post("/predict", json=ROW).status_code == 503)
+                return run.post("/predict", json=ROW).status_code == 503
+
+            run.wait_for(hold_one_more_and_ask, 15)
             answer = run.post("/predict", json=ROW)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert run.get("/ping").status_code == 200  # probes are answered all the same
