@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabwright import clock, reference
+from tabwright import clock, interrupts, reference
 from tabwright.config import Config
 from tabwright.data.infer import infer_schema
 from tabwright.data.splits import make_folds
@@ -129,6 +129,7 @@ def fit(
         _check_monotone(config, schema)
         table = Table.from_frame(X, schema)
         problem = _problem(table, target, config, rows, budget)
+        interrupts.check()
         store(run, table, problem, target, config)
         engine.open(run.path)
         return _search_and_assemble(run, table, problem, config, engine, budget, observer, list(target.notes))
@@ -249,9 +250,9 @@ def _search_and_assemble(
     repeatable = config.max_models is not None
     families = _families(problem, config, table)
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable)
-    with Interrupts() as interrupts:
+    with Interrupts() as signals:
         options = SearchOptions(config.max_models, config.max_runtime_secs_per_model, repeatable, config.max_disk_mib,
-                                not config.monotone_constraints, lambda: interrupts.asked)  # fmt: skip
+                                not config.monotone_constraints, lambda: signals.asked)  # fmt: skip
         search = Search(problem, run, journal, strategy, engine, budget, options, observer)
         try:
             search.restore()
@@ -266,7 +267,7 @@ def _search_and_assemble(
             journal.add_stage("ensembling", clock.at(budget.started + began), budget.elapsed() - began)
         finally:
             journal.close()
-        finished.interrupted = search.interrupted or interrupts.asked
+        finished.interrupted = search.interrupted or signals.asked
     finished.seconds = budget.elapsed()
     return finished
 

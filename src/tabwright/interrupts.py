@@ -7,6 +7,14 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def check() -> None:
+    """KeyboardInterrupt if one was asked for and lost: a C extension's callback or an import may swallow it."""
+    if any(getattr(signal.getsignal(number), "asked", False) for number in SIGNALS):
+        raise KeyboardInterrupt
+
 
 class Interrupts:
     """While this is entered, the first signal only sets ``asked``; a second one raises KeyboardInterrupt.
@@ -26,8 +34,9 @@ class Interrupts:
         self.asked = True
 
     def __enter__(self) -> Self:
+        check()
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 before = signal.getsignal(number)
                 if callable(before):
                     signal.signal(number, self._take)

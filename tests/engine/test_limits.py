@@ -261,3 +261,18 @@ def test_a_worker_terminated_from_outside_is_recorded_and_replaced(tmp_path):
     assert {f.reason for f in folds if f.status == "crashed"} == {"the worker process ended with code -9"}
     assert sum(f.status == "ok" for f in folds) > 2
     assert Path(path, "run.json").exists()
+
+
+def test_an_interrupt_that_was_swallowed_still_ends_the_run():
+    class Handler:
+        asked = True
+
+        def __call__(self, _signal, _frame):
+            raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, Handler())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            AutoMLRegressor(max_models=1, progress=False).fit(data(100), target="y")
+    finally:
+        signal.signal(signal.SIGTERM, before)
