@@ -10,7 +10,7 @@ import numpy as np
 from tabwright.data.table import Table
 from tabwright.features.base import Encoder, Inputs, TargetInfo
 from tabwright.features.keys import Key, columns_of, columns_to_onnx, find_keys, key_names
-from tabwright.features.target_mean import INNER_FOLDS, MAX_CLASSES, smoothed_means
+from tabwright.features.target_mean import INNER_FOLDS, MAX_CLASSES, out_of_fold_means, smoothed_means
 from tabwright.onnx.graph import ML
 from tabwright.types import Floats, Ints
 
@@ -76,11 +76,7 @@ def fit(
     for a, b in known:
         code = keys[a].codes(table) * keys[b].size + keys[b].codes(table)
         seen, position, count = np.unique(code, return_inverse=True, return_counts=True)
-        block = np.empty_like(Y)
-        for fold in range(INNER_FOLDS):
-            out = inner == fold
-            block[out] = smoothed_means(position[~out], len(seen), Y[~out], weight[~out], smoothing)[position[out]]
-        blocks.append(block)
+        blocks.append(out_of_fold_means(position, len(seen), Y, weight, smoothing, inner))
         enough = count >= MIN_ROWS
         found.append(seen[enough] + start)
         means.append(smoothed_means(position, len(seen), Y, weight, smoothing)[enough])

@@ -47,6 +47,15 @@ def smoothed_means(codes: Ints, size: int, Y: Floats, weight: Floats, smoothing:
     return np.asarray((sums + smoothing * prior) / (count[:, None] + smoothing))
 
 
+def out_of_fold_means(codes: Ints, size: int, Y: Floats, weight: Floats, smoothing: float, inner: Ints) -> Floats:
+    """Each row's smoothed mean from the inner folds that it is not in, (n_rows, n_targets)."""
+    block = np.empty_like(Y)
+    for fold in range(INNER_FOLDS):
+        out = inner == fold
+        block[out] = smoothed_means(codes[~out], size, Y[~out], weight[~out], smoothing)[codes[out]]
+    return block
+
+
 def fit(
     table: Table, target: TargetInfo, *, min_values: int = 3, smoothing: float = 10.0
 ) -> tuple[FittedTargetMean, Floats] | None:
@@ -74,11 +83,7 @@ def fit(
         size = len(table.schema.strings[j].values) + 2
         codes = table.codes(j).astype(np.int64)
         lookup[start : start + size] = smoothed_means(codes, size, Y, weight, smoothing)
-        block = np.empty_like(Y)
-        for fold in range(INNER_FOLDS):
-            out = inner == fold
-            block[out] = smoothed_means(codes[~out], size, Y[~out], weight[~out], smoothing)[codes[out]]
-        blocks.append(block)
+        blocks.append(out_of_fold_means(codes, size, Y, weight, smoothing, inner))
     labels = [""] if Y.shape[1] == 1 else [f"[{k}]" for k in range(Y.shape[1])]
     names = tuple(f"{table.schema.strings[j].name}.target_mean{label}" for j in columns for label in labels)
     return FittedTargetMean(columns, names, offset, lookup), np.concatenate(blocks, axis=1)
