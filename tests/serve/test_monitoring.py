@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def postgres(tmp_path_factory):
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
     folder = tmp_path_factory.mktemp("pg")
     as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
-    data = Path(f"/tmp/tabwright-pg-{os.getpid()}")
+    data = Path(tempfile.gettempdir()) / f"tabwright-pg-{os.getpid()}"  # that user may not enter the test folder
     data.mkdir()
     if as_user:
         subprocess.run(["chown", "postgres", str(data)], check=True)
