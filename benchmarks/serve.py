@@ -94,6 +94,17 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -
     raise SystemExit(f"nothing answers at {url}")
 
 
+def await_silence(url: str, seconds: float = 30) -> None:
+    """Until nothing answers any more, so that the next server is not taken for the last one's children."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                time.sleep(0.2)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return
+
+
 def quietest(url: str, script: Path, connections: int, process: subprocess.Popen[bytes], args: argparse.Namespace
              ) -> dict[str, float]:  # fmt: skip
     """Of several tries the one during which other programs used least; the first that they left alone."""
@@ -152,6 +163,7 @@ def load(what: str, command: list[str], base: str, path: str, probe: str, script
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
+        await_silence(base + probe)
 
 
 def main() -> None:

@@ -1,9 +1,15 @@
-"""Ctrl-C and SIGTERM while a run searches and ends: the first asks it to end in order, the second ends it at once."""
+"""Ctrl-C and SIGTERM while a run searches and ends: the first asks it to end in order, the second ends it at once.
+
+Also what a child process does when its parent has gone without a word.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -14,6 +20,18 @@ def check() -> None:
     """KeyboardInterrupt if one was asked for and lost: a C extension's callback or an import may swallow it."""
     if any(getattr(signal.getsignal(number), "asked", False) for number in SIGNALS):
         raise KeyboardInterrupt
+
+
+def when_orphaned(act: Callable[[], object]) -> None:
+    """Call ``act`` from a thread, at most half a second after the process that is now the parent has ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        act()
+
+    threading.Thread(target=watch, daemon=True, name="orphaned").start()
 
 
 class Interrupts:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -165,3 +166,19 @@ def test_feedback_that_was_accepted_survives_a_killed_server(tmp_path, make_mode
         run.process.wait()
     with serving(*options) as run:
         run.wait_for(lambda: 'tabwright_window_outcomes{model="m",version="1"} 80.0' in run.get("/metrics").text)
+
+
+def test_workers_of_a_killed_server_end(tmp_path, make_model):
+    put(tmp_path / "m.onnx", make_model(REGRESSION))
+    with serving(tmp_path / "m.onnx", "--workers", "2") as run:
+        workers = run.wait_for(lambda: run.workers() if len(run.workers()) == 2 else None)
+        run.process.kill()
+        run.process.wait()
+        run.wait_for(lambda: not any(alive(pid) for pid in workers))
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import pickle
 import struct
-import threading
-import time
 import traceback
 from typing import IO, Any
 
 from tabwright.errors import OutOfTimeError
+from tabwright.interrupts import when_orphaned
 
 
 def send(stream: IO[bytes], message: Any) -> None:
@@ -34,17 +33,6 @@ def receive(stream: IO[bytes]) -> Any:
     return pickle.loads(data)  # noqa: S301 - a pipe between a process and its own child
 
 
-def _die_with_parent() -> None:
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def main() -> None:
     """Serve jobs until standard input closes."""
     import signal
@@ -55,7 +43,7 @@ def main() -> None:
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # whatever a library prints goes where errors go
-    _die_with_parent()
+    when_orphaned(lambda: os._exit(1))
     import lightgbm  # noqa: F401 - most jobs need it: loaded while the run still reads its data
 
     send(reports, ("ready", None))

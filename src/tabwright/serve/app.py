@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
+from tabwright.interrupts import when_orphaned
 from tabwright.serve import page
 from tabwright.serve.config import Config
 from tabwright.serve.gate import Gate
@@ -64,5 +66,9 @@ class Application:
 
 
 def create() -> Application:
-    """The application that the environment describes: what worker processes call."""
+    """The application that the environment describes: what worker processes call.
+
+    One whose supervisor was killed ends in good order, rather than to hold the port for ever.
+    """
+    when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))
     return Application(Config.from_environment())
