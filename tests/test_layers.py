@@ -15,11 +15,12 @@ LAYERS = (
     ("onnx",),
     ("metrics", "data", "models"),
     ("features",),
-    ("pipeline", "objectives"),
+    ("pipeline",),
+    ("objectives",),
     ("store",),
     ("engine", "ensemble"),
     ("search",),
-    ("config", "export", "leaderboard"),
+    ("config", "export", "leaderboard", "delivery", "front"),
     ("stored",),
     ("automl", "progress", "runtime", "evaluation"),
     ("batch", "examples"),
@@ -33,6 +34,7 @@ LAYERS = (
 RANK = {name: k for k, names in enumerate(LAYERS) for name in names}
 SCORING = {
     "runtime", "schema", "seal", "signature", "errors", "types", "coerce", "timestamps", "names", "ort", "reference",
+    "interrupts",
     "__init__",
 }  # fmt: skip
 
