@@ -14,21 +14,24 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
-from tabwright import automl, clock, leaderboard
+from tabwright import automl, clock, delivery, front, leaderboard
 from tabwright.automl import Finished
+from tabwright.codec import write_for_user
 from tabwright.config import Config, check_positive
 from tabwright.data.quality import quality_report
 from tabwright.data.readers import NOTES, read_table
 from tabwright.data.table import Table
 from tabwright.data.target import Target, read_target
 from tabwright.errors import DataError, OptionError, RunError
-from tabwright.export import ExportReport, export, graph_inputs, serialise
+from tabwright.export import ExportReport, export, serialise
 from tabwright.inputs import has_names, read_inputs, row_columns
 from tabwright.metrics import evaluate, full_proba
+from tabwright.objectives.design import Design
 from tabwright.objectives.measure import measure
-from tabwright.pipeline import Ensemble
+from tabwright.pipeline import Ensemble, graph_inputs
 from tabwright.progress import observer_for
 from tabwright.schema import Schema
+from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
 from tabwright.store.run_dir import RunDir
 from tabwright.stored import target_name
@@ -73,7 +76,6 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
 
     def _config(self, kinds: Mapping[str, str] | None) -> Config:
         unsupported = {
-            "objectives": tuple(self.objectives) != ("score",), "constraints": bool(self.constraints),
             "engine": self.engine != "local", "tracking": self.tracking is not None,
         }  # fmt: skip
         for name, used in unsupported.items():
@@ -87,6 +89,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             self.max_runtime_secs, self.max_models, self.max_runtime_secs_per_model, self.max_memory_mib,
             self.max_disk_mib, self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
             self.monotone_constraints, self.nfolds, self.seed, self.n_jobs, dict(kinds or {}),
+            self.objectives, self.constraints,
         )  # fmt: skip
 
     def fit(
@@ -226,9 +229,66 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         finished = self._fitted()
         ensemble = finished.ensemble
         if model_id in finished.state.entries and [m.model_id for m in ensemble.members] != [model_id]:
-            ensemble = automl.assemble(finished.run, finished.problem, ((model_id, 1.0),), model_id)
+            design = Design.whole(((model_id, 1.0),), finished.problem.n_folds)
+            ensemble = assemble(finished.run, finished.problem, design, model_id)
         data = serialise(finished.package(ensemble))
         return measure(data, graph_inputs(finished.sample)).to_dict()
+
+    def pareto(self, path: str | Path | None = None) -> pd.DataFrame:
+        """What can be delivered of this run without a new search: each point measured, none beaten by another.
+
+        Points differ in their candidates, and in how many of a candidate's fold models are averaged. The first call
+        exports and measures some fifteen of them, which takes from seconds to a minute.
+
+        Parameters
+        ----------
+        path : path, optional
+            Also write the front as a picture (SVG).
+
+        Returns
+        -------
+        DataFrame
+            Best score first, columns design (its parts: "x3" are three fold models, "refit" is one of all rows),
+            model_id, score (in ``sort_metric``, estimated for what is delivered), latency_p50_us, latency_p99_us,
+            size_mib, rows_per_second, memory_mib (predicted unless it is among objectives or constraints),
+            train_cpu_s, n_models, measured, leader.
+        """
+        finished = self._fitted()
+        points = finished.frontier.front(always=(finished.design,), finish=finished.as_delivered)
+        found = front.table(points, finished.design)
+        if path is not None:
+            write_for_user(Path(path), front.svg(found, finished.problem.metric).encode(), "path")
+        return found
+
+    def select(
+        self, *, max_latency_us: float | None = None, max_latency_p99_us: float | None = None,
+        max_size_mib: float | None = None, max_memory_mib: float | None = None, design: str | None = None,
+    ) -> Self:  # fmt: skip
+        """Make another point of the front the leader, without a new search; a stored run remembers it.
+
+        Parameters
+        ----------
+        max_latency_us, max_latency_p99_us : float, optional
+            Median and 99th percentile of the time for one row, µs, measured on the exported graph, one thread.
+        max_size_mib, max_memory_mib : float, optional
+            The exported file, and what it takes in memory when loaded, MiB.
+        design : str, optional
+            Instead of limits: the ``design`` of a row of :meth:`pareto`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        OptionError
+            If no design keeps the limits; the message names the nearest.
+        """
+        delivery.select(self._fitted(), design, {
+            "latency_us": max_latency_us, "latency_p99_us": max_latency_p99_us, "size_mib": max_size_mib,
+            "memory_mib": max_memory_mib,
+        })  # fmt: skip
+        return self
 
     def failures(self) -> pd.DataFrame:
         """The ledger of folds that failed, with the reason of each."""
@@ -404,7 +464,13 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         Folder for the run; it can then be resumed and audited.
     progress : bool or "auto"
         "auto" shows a live display on a terminal and nothing elsewhere.
-    objectives, constraints, engine, warm_start, tracking
+    objectives : sequence of str, default ("score",)
+        "score" and costs to search the front of: latency_us, latency_p99_us, size_mib, memory_mib, train_cpu_s. See
+        :meth:`pareto`.
+    constraints : mapping of cost to limit, optional
+        What the leader may cost at most, such as ``{"latency_us": 200, "size_mib": 5}``, measured on the exported
+        graph. Where nothing found keeps them, the nearest leads and a warning says so.
+    engine, warm_start, tracking
         Reserved; only the defaults are supported in this version.
 
     Attributes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tabwright.metrics import find_metric
+from tabwright.objectives.design import fold_name
 from tabwright.store.journal import CandidateRecord, FoldRecord, Journal
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Task
@@ -121,7 +122,7 @@ class Audit:
         rows = []
         for f, lane in zip(self.folds, self.lanes, strict=True):
             score = "" if f.score is None else f"{f.score:.5g}"
-            what = f"{f.model_id} fold {f.fold + 1} {f.status} {f.reason}".rstrip()
+            what = f"{f.model_id} {fold_name(f.fold)} {f.status} {f.reason}".rstrip()
             text = f"{f.seconds:7.2f}  {f.cpu_seconds:7.2f}  {f.peak_memory_mib:6.0f}  {score:>10}  {lane + 1:>6}"
             rows.append((f.started + f.seconds, f.started, f"{text}  {what}"))
         blank = f"{'':7}  {'':7}  {'':6}"
@@ -136,7 +137,7 @@ class Audit:
         yield "seconds by stage: " + ", ".join(f"{k} {v:.1f}" for k, v in self.stage_seconds().items())
         killed = self.killed()
         yield f"killed or failed: {len(killed)} fold(s)" + "".join(
-            f"\n  {f.model_id} fold {f.fold + 1}: {f.status}, {f.reason}" for f in killed
+            f"\n  {f.model_id} {fold_name(f.fold)}: {f.status}, {f.reason}" for f in killed
         )
 
 

@@ -10,23 +10,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabwright import clock, interrupts, reference
+from tabwright import clock, delivery, interrupts, reference
 from tabwright.config import Config
 from tabwright.data.infer import infer_schema
 from tabwright.data.splits import make_folds
 from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
-from tabwright.engine.fold import load_fold_model
 from tabwright.engine.local import LocalEngine
 from tabwright.errors import OptionError, ParityError
 from tabwright.export import Package, in_memory
-from tabwright.features.recipe import FittedPart
 from tabwright.interrupts import Interrupts
 from tabwright.metrics import best_threshold, evaluate, find_metric
 from tabwright.models.base import Family
-from tabwright.pipeline import Ensemble, Member
+from tabwright.objectives.design import Design
+from tabwright.pipeline import Ensemble
 from tabwright.schema import Schema
+from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
+from tabwright.search.derived import searched_costs
+from tabwright.search.frontier import Frontier
 from tabwright.search.loop import Observer, Search, SearchOptions
 from tabwright.search.policy import folds_for, holdout_share, training_rows
 from tabwright.search.portfolio import families_for
@@ -72,10 +74,12 @@ class Finished:
     seconds: float
     profiles: dict[str, dict[str, float]] = field(default_factory=dict)
     reference: dict[str, Any] = field(default_factory=dict)  # histograms of the training table, for drift
+    design: Design = field(default_factory=Design)  # what the ensemble is made of
+    _frontier: Frontier | None = field(default=None, repr=False)
     _scorer: Callable[[Table], Floats] | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_scorer": None}  # holds an onnxruntime session, made anew when needed
+        return self.__dict__ | {"_scorer": None, "_frontier": None}  # made anew when needed
 
     def scorer(self) -> Callable[[Table], Floats]:
         """What predicts: the exported graph in memory, many times faster on single rows than the Python models.
@@ -88,6 +92,28 @@ class Finished:
             except (ParityError, ValueError):
                 self._scorer = self.ensemble.predict_canonical
         return self._scorer
+
+    @property
+    def frontier(self) -> Frontier:
+        """What can be delivered of the run, priced and measured; see :class:`tabwright.search.frontier.Frontier`."""
+        if self._frontier is None:
+            names = self.config.costs or ("latency_us",)
+            self._frontier = Frontier(self.problem, self.run, self.state, load_table(self.run), names)
+            self._frontier.measure_parts()
+        return self._frontier
+
+    def as_delivered(self, design: Design) -> Design:
+        """A design with refits in the place of single fold models, where there are some."""
+        return design.refitted(delivery.refits(self.state))
+
+    def deliver(self, design: Design) -> None:
+        """Make another design the leader."""
+        self.design, self._scorer = design, None
+        self.state.lead(design.weights)
+        self.ensemble = _with_threshold(assemble(self.run, self.problem, design, self.state.leader.name), self.problem,
+                                        self.state)  # fmt: skip
+        self.metrics = _metrics(self.problem, self.state, self.ensemble.threshold)
+        self.profiles.clear()
 
     def package(self, ensemble: Ensemble | None = None) -> Package:
         """What ``export`` needs."""
@@ -179,7 +205,7 @@ def load(run: RunDir) -> Finished:
         journal.close()
     if not state.leader.weights:
         state.update_leader(seconds=10.0)
-    return _finish(run, table, problem, state, config, stored["notes"], interrupted=False, seconds=0.0)
+    return _finish(run, table, problem, state, config, stored["notes"], delivery.remembered(run, problem, state))
 
 
 def _workers(config: Config) -> tuple[int, int]:
@@ -244,15 +270,18 @@ def _search_and_assemble(
     run: RunDir, table: Table, problem: Problem, config: Config, engine: LocalEngine, budget: Budget,
     observer: Observer, notes: list[str],
 ) -> Finished:  # fmt: skip
-    budget.reserve_s = reserve(budget)
+    budget.reserve_s = reserve(budget, config)
+    delivery.forget(run)
     journal = run.journal()
     journal.add_stage("reading", clock.at(budget.started), budget.elapsed())
     repeatable = config.max_models is not None
     families = _families(problem, config, table)
-    strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable)
+    strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable,
+                        n_costs=len(searched_costs(config.costs)))  # fmt: skip
     with Interrupts() as signals:
         options = SearchOptions(config.max_models, config.max_runtime_secs_per_model, repeatable, config.max_disk_mib,
-                                not config.monotone_constraints, lambda: signals.asked)  # fmt: skip
+                                not config.monotone_constraints, config.costs, config.limits,
+                                lambda: signals.asked)  # fmt: skip
         search = Search(problem, run, journal, strategy, engine, budget, options, observer)
         try:
             search.restore()
@@ -263,7 +292,13 @@ def _search_and_assemble(
             began = budget.elapsed()
             journal.add_event("finished", f"search ended after {began:.1f} s")
             notes = [*notes, *_what_limited(state, search, n_before, config, journal)]
-            finished = _finish(run, table, problem, state, config, notes, interrupted=False, seconds=0.0)
+            design = None
+            if config.limits and state.finished():
+                delivered = delivery.choose(run, problem, state, config.costs, config.limits, 0.6 * budget.left())
+                design = delivered.design
+                notes.extend(delivered.notes)
+                delivery.remember(run, design)
+            finished = _finish(run, table, problem, state, config, notes, design)
             journal.add_stage("ensembling", clock.at(budget.started + began), budget.elapsed() - began)
         finally:
             journal.close()
@@ -291,15 +326,14 @@ def _what_limited(state: State, search: Search, n_before: int, config: Config, j
 
 
 def _finish(
-    run: RunDir, table: Table, problem: Problem, state: State, config: Config, notes: list[str], *,
-    interrupted: bool, seconds: float,
+    run: RunDir, table: Table, problem: Problem, state: State, config: Config, notes: list[str],
+    design: Design | None = None,
 ) -> Finished:  # fmt: skip
-    ensemble = assemble(run, problem, state.leader.weights, state.leader.name)
-    if state.leader.prediction is not None:
-        rows = problem.evaluation_rows()
-        weight = None if problem.weight is None else problem.weight[rows]
-        threshold = best_threshold(problem.metric, problem.user_y(rows), state.leader.prediction, weight)
-        ensemble = replace(ensemble, threshold=threshold)
+    if design is None:
+        design = Design.whole(state.leader.weights, problem.n_folds)
+    else:
+        state.lead(design.weights)
+    ensemble = _with_threshold(assemble(run, problem, design, state.leader.name), problem, state)
     chosen = np.sort(np.random.default_rng(config.seed).permutation(table.n_rows)[:SAMPLE_ROWS])
     if not state.leader.weights or not problem.metric.better(state.leader.score, _trivial_score(problem)):
         notes = [*notes, _why_nothing_leads(state)]
@@ -313,10 +347,21 @@ def _finish(
         table.take(chosen),
         _metrics(problem, state, ensemble.threshold),
         notes,
-        interrupted,
-        seconds,
+        interrupted=False,
+        seconds=0.0,
         reference=_reference(table, state.leader.prediction, config.seed),
+        design=design,
     )
+
+
+def _with_threshold(ensemble: Ensemble, problem: Problem, state: State) -> Ensemble:
+    """The ensemble with the threshold that is best for the metric, out of fold."""
+    if state.leader.prediction is None:
+        return ensemble
+    rows = problem.evaluation_rows()
+    weight = None if problem.weight is None else problem.weight[rows]
+    threshold = best_threshold(problem.metric, problem.user_y(rows), state.leader.prediction, weight)
+    return replace(ensemble, threshold=threshold)
 
 
 def _reference(table: Table, prediction: Floats | None, seed: int) -> dict[str, Any]:
@@ -341,21 +386,14 @@ def _trivial_score(problem: Problem) -> float:
     return problem.trivial_loss() * (-1.0 if problem.metric.greater_is_better else 1.0)
 
 
-def reserve(budget: Budget) -> float:
-    """Seconds set aside for what follows the search: loading the leader's folds and building the ensemble."""
-    return min(0.15 + 0.03 * budget.total_s, 2.5) if math.isfinite(budget.total_s) else 0.0
+def reserve(budget: Budget, config: Config) -> float:
+    """Seconds set aside for what follows the search: loading the leader's folds and building the ensemble.
 
-
-def assemble(run: RunDir, problem: Problem, weights: tuple[tuple[str, float], ...], name: str = "ensemble") -> Ensemble:
-    """The ensemble of these candidates, from the fold models on disk; the trivial model if there are none."""
-    parts: dict[str, FittedPart] = {}
-    members = []
-    for model_id, weight in weights:
-        folds = tuple(load_fold_model(run, model_id, k, parts) for k in range(problem.n_folds))
-        members.append(Member(model_id, model_id.rsplit("_", 1)[0], weight, folds))
-    return Ensemble(
-        problem.task, tuple(members), problem.n_classes, problem.mean, problem.scale, problem.constant(), name=name
-    )
+    With limits, designs are measured too until one is known to keep them.
+    """
+    if not math.isfinite(budget.total_s):
+        return 0.0
+    return min(0.15 + 0.12 * budget.total_s, 10.0) if config.limits else min(0.15 + 0.03 * budget.total_s, 2.5)
 
 
 def _metrics(problem: Problem, state: State, threshold: float) -> dict[str, float]:

@@ -11,8 +11,7 @@ from typing import Any
 
 from tabwright.errors import OptionError
 from tabwright.models import family
-
-OBJECTIVES = ("score",)
+from tabwright.objectives.limits import SCORE, check_constraints, check_objectives
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,8 @@ class Config:
     seed: int = 0
     n_jobs: int = -1
     kinds: Mapping[str, str] = field(default_factory=dict)
+    objectives: Sequence[str] = (SCORE,)
+    constraints: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         check_positive("max_runtime_secs", self.max_runtime_secs)
@@ -53,6 +54,8 @@ class Config:
             raise OptionError("sort_metric", f"is {self.sort_metric!r}", "give a metric's name or 'auto'")
         if not isinstance(self.monotone_constraints or {}, Mapping):
             raise OptionError("monotone_constraints", "is no mapping", "give {'column': 1} or {'column': -1}")
+        check_objectives(self.objectives)
+        check_constraints(self.constraints)
         for option in ("include_families", "exclude_families"):
             _known_families(option, getattr(self, option))
         for name, value in (self.monotone_constraints or {}).items():
@@ -64,6 +67,16 @@ class Config:
         """Processors that the run may use."""
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
         return available if self.n_jobs < 0 else min(self.n_jobs, 4 * available)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """What the leader's costs may be at most."""
+        return check_constraints(self.constraints)
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """Costs that count beside the score: those of the objectives and of the constraints."""
+        return tuple(dict.fromkeys([*self.objectives[1:], *self.limits]))
 
     @property
     def budget_s(self) -> float:

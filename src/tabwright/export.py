@@ -20,10 +20,10 @@ from tabwright.metrics import full_proba
 from tabwright.objectives.measure import Profile, measure, run_batched, session
 from tabwright.onnx.graph import Graph, metadata_json
 from tabwright.onnx.parity import Parity, compare, require
-from tabwright.pipeline import Ensemble, emit_outputs
+from tabwright.pipeline import Ensemble, emit_outputs, graph_inputs
 from tabwright.schema import Schema
 from tabwright.seal import KEY, PLACEHOLDER, seal
-from tabwright.types import Array, Floats, Task
+from tabwright.types import Floats, Task
 
 FORMAT = 1
 PARITY_ROWS, QUICK_PARITY_ROWS = 2000, 100
@@ -97,16 +97,6 @@ def _metadata(package: Package, parity: Parity | None, profile: Profile | None) 
         "versions": {p: version(p) for p in ("tabwright", "onnx", "onnxruntime", "numpy")},
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-
-
-def graph_inputs(table: Table) -> dict[str, Array]:
-    """Rows of a table as the graph takes them."""
-    inputs: dict[str, Array] = {}
-    if table.schema.numeric:
-        inputs["numbers"] = np.ascontiguousarray(table.numbers)
-    if table.schema.strings:
-        inputs["strings"] = table.string_matrix()
-    return inputs
 
 
 def check(model: bytes, package: Package, rows: Table) -> Parity:

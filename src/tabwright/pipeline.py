@@ -23,6 +23,8 @@ from tabwright.types import Array, Floats, Params, Task
 
 FEATURES, PLAIN, FULL = "features", "plain", "full"
 """A parameter of every candidate: whether it sees the interactions that the run's screen has found."""
+TEACHER = "teacher"
+"""A parameter of a student: the candidates whose weighted predictions it learns, as (model_id, weight) pairs."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Candidate:
     family: str
     params: Params
     seed: int = 0
-    origin: str = "default"  # who proposed it: default, portfolio, search
+    origin: str = "default"  # who proposed it: default, portfolio, search, lean, student
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,16 @@ def emit_outputs(graph: Graph, ensemble: Ensemble, canonical: str, classes: Sequ
     )
     dtype = TensorProto.INT64 if whole else TensorProto.STRING
     graph.output("label", graph.node("Gather", graph.const(labels), code), dtype, None)
+
+
+def graph_inputs(table: Table) -> dict[str, Array]:
+    """Rows of a table as the graph takes them."""
+    inputs: dict[str, Array] = {}
+    if table.schema.numeric:
+        inputs["numbers"] = np.ascontiguousarray(table.numbers)
+    if table.schema.strings:
+        inputs["strings"] = table.string_matrix()
+    return inputs
 
 
 CODEC = Codec(

@@ -18,6 +18,7 @@ from tabwright.errors import RunError
 from tabwright.models.base import Fitted
 from tabwright.models.fitting import ROUNDS
 from tabwright.models.mlp import SCHEDULE
+from tabwright.objectives.design import fold_name
 from tabwright.pipeline import Candidate
 from tabwright.store.journal import CandidateRecord, FoldRecord, Journal
 from tabwright.store.run_dir import RunDir
@@ -94,7 +95,7 @@ def _fit_again(recorded: Finished, new: RunDir, tell: Callable[[str], None]) -> 
             for outcome in engine.poll(1.0):
                 _record(outcome, journal)
                 waiting -= 1
-                tell(f"{outcome.job.candidate.model_id} fold {outcome.job.fold + 1}: {outcome.seconds:.1f} s")
+                tell(f"{outcome.job.candidate.model_id} {fold_name(outcome.job.fold)}: {outcome.seconds:.1f} s")
         leader = recorded.state.leader
         journal.add_leader(leader.name, leader.score, leader.weights)
     finally:
@@ -120,7 +121,7 @@ def _as_trained(candidate: Candidate, model: Fitted) -> Candidate:
 
 def _record(outcome: Outcome, journal: Journal) -> None:
     if outcome.result is None:
-        what = f"{outcome.job.candidate.model_id} fold {outcome.job.fold + 1}"
+        what = f"{outcome.job.candidate.model_id} {fold_name(outcome.job.fold)}"
         raise RunError(f"{what} could not be fitted again: {outcome.reason}", "see workers.log in the new run's folder")
     r = outcome.result
     journal.add_fold(FoldRecord(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import escape
 
 from tabwright.audit import Audit, Leader
+from tabwright.objectives.design import fold_name
 from tabwright.store.journal import FoldRecord
 
 WIDTH, LEFT, RIGHT = 1180, 92, 24
@@ -127,7 +128,7 @@ class _Picture:
         width = max(end - x - 0.8, 1.2)
         score = "" if f.score is None else f", score {f.score:.5g}"
         at = self.audit.run_seconds(f.started)
-        told = (f"{f.model_id} fold {f.fold + 1}: {f.status}{score}; from {at:.1f} s for {f.seconds:.2f} s, "
+        told = (f"{f.model_id} {fold_name(f.fold)}: {f.status}{score}; from {at:.1f} s for {f.seconds:.2f} s, "
                 f"{f.peak_memory_mib:.0f} MiB{'; ' + f.reason if f.reason else ''}")  # fmt: skip
         ok = f.status in ("ok", "cancelled")
         style = f'fill="{self.colour.get(self.family.get(f.model_id, ""), "#999")}"' if ok else ""
@@ -185,7 +186,8 @@ def page(audit: Audit) -> str:
     stages = audit.stage_seconds()
     rows = "".join(f'<tr><td>{escape(k)}</td><td class="n">{v:.2f}</td></tr>' for k, v in stages.items())
     killed = "".join(
-        f'<tr><td>{escape(f.model_id)}</td><td class="n">{f.fold + 1}</td><td class="bad">{escape(f.status)}</td>'
+        f'<tr><td>{escape(f.model_id)}</td><td class="n">{fold_name(f.fold)}</td>'
+        f'<td class="bad">{escape(f.status)}</td>'
         f'<td class="n">{f.seconds:.1f}</td><td>{escape(f.reason)}</td></tr>'
         for f in audit.killed()
     )

@@ -29,3 +29,12 @@ def budget_arguments(parser: argparse.ArgumentParser, seconds: float | None = 30
                         help="wall time for everything, seconds (default: %(default)s)")
     parser.add_argument("--n-jobs", type=int, default=-1, metavar="N", help="cores to use (default: all)")
     parser.add_argument("--quiet", action="store_true", help="no progress display")
+
+
+def limit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Limits of what is delivered, that fit and select have in common."""
+    limits = parser.add_argument_group("limits of the leader, measured on the exported graph")
+    limits.add_argument("--max-latency-us", type=float, metavar="N", help="median time for one row, µs, one thread")
+    limits.add_argument("--max-latency-p99-us", type=float, metavar="N", help="its 99th percentile")
+    limits.add_argument("--max-size-mib", type=float, metavar="N", help="the exported file")
+    limits.add_argument("--max-model-memory-mib", type=float, metavar="N", help="resident, when loaded")

@@ -12,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from tabwright.objectives.design import fold_name
     from tabwright.store.run_dir import RunDir
 
     journal = RunDir.open(args.run).read_journal()
@@ -19,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     journal.close()
     for r in bad:
         print(
-            f"{r.model_id} fold {r.fold + 1}: {r.status} after {r.seconds:.1f} s, "
+            f"{r.model_id} {fold_name(r.fold)}: {r.status} after {r.seconds:.1f} s, "
             f"{r.peak_memory_mib:.0f} MiB: {r.reason}"
         )
     print(f"{len(bad)} failed fold(s)" if bad else "nothing failed")

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from tabwright.cli.base import Command, budget_arguments
+from tabwright.cli.base import Command, budget_arguments, limit_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights-column", metavar="C")
     parser.add_argument("--group-column", metavar="C", help="rows of one group stay in one fold")
     parser.add_argument("--time-column", metavar="C", help="validate on later rows than those trained on")
+    parser.add_argument("--objectives", metavar="A,B", help="score, and costs to search the front of: latency_us, "
+                        "latency_p99_us, size_mib, memory_mib, train_cpu_s")  # fmt: skip
+    limit_arguments(parser)
     parser.add_argument("--export", metavar="FILE", help="also write the leader to this ONNX file")
 
 
@@ -54,8 +57,11 @@ def run(args: argparse.Namespace) -> int:
     }  # fmt: skip
     options["nfolds"] = args.nfolds if args.nfolds == "auto" else _whole(args.nfolds)
     for name in ("include_families", "exclude_families"):
-        value = getattr(args, name)
-        options[name] = None if value is None else [v.strip() for v in value.split(",") if v.strip()]
+        options[name] = _listed(getattr(args, name))
+    options["objectives"] = _listed(args.objectives) or ("score",)
+    limits = {"latency_us": args.max_latency_us, "latency_p99_us": args.max_latency_p99_us,
+              "size_mib": args.max_size_mib, "memory_mib": args.max_model_memory_mib}  # fmt: skip
+    options["constraints"] = {k: v for k, v in limits.items() if v is not None} or None
     made = estimator_for(frame[args.target], args.task)(
         **options, export_checkpoints_dir=args.out, progress=False if args.quiet else "auto"
     )
@@ -79,6 +85,10 @@ def estimator_for(y: Any, task: str) -> Any:
     if task == "auto":
         return AutoMLRegressor if infer_task(y) is Task.REGRESSION else AutoMLClassifier
     return AutoMLRegressor if task == "regression" else AutoMLClassifier
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [v.strip() for v in text.split(",") if v.strip()]
 
 
 def _whole(text: str) -> int | str:

@@ -22,11 +22,12 @@ from tabwright.cli.predict import PREDICT
 from tabwright.cli.profile import PROFILE
 from tabwright.cli.replay import REPLAY
 from tabwright.cli.resume import RESUME
+from tabwright.cli.select import SELECT
 from tabwright.cli.serve import SERVE
 from tabwright.errors import UserError
 
 COMMANDS: tuple[Command, ...] = (
-    FIT, RESUME, LEADERBOARD, EXPORT, PREDICT, EVALUATE, PROFILE, FAILURES, AUDIT, REPLAY, SERVE, KEYS,
+    FIT, RESUME, LEADERBOARD, SELECT, EXPORT, PREDICT, EVALUATE, PROFILE, FAILURES, AUDIT, REPLAY, SERVE, KEYS,
     DEMO,
 )  # fmt: skip
 

@@ -34,17 +34,33 @@ def leaderboard_text(board: pd.DataFrame, metric: str, rows: int = 15) -> str:
             str(r.rank), str(r.model_id), "" if pd.isna(r.score) else f"{r.score:.5f}", interval,
             _number(r.fit_seconds, ".1f"), _number(r.latency_p50_us, ".0f"), _number(r.size_mib, ".2f"), str(r.status),
         ])  # fmt: skip
-    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-    left = {1, 3, 7}
-    text = [
+    text = _aligned(lines, left={1, 3, 7})
+    if len(board) > rows:
+        text.append(f"… and {len(board) - rows} more")
+    return "\n".join(text)
+
+
+def front_text(front: pd.DataFrame, metric: str) -> str:
+    """A Pareto front as plain text, the leader marked."""
+    lines = [["", metric, "p50 µs", "p99 µs", "MiB", "rows/s", "design"]]
+    records: Any = front.itertuples()
+    lines.extend(
+        ["*" if r.leader else "", f"{r.score:.5f}", _number(r.latency_p50_us, ".0f"),
+         _number(r.latency_p99_us, ".0f"), _number(r.size_mib, ".2f"), _number(r.rows_per_second, ",.0f"),
+         str(r.design)]
+        for r in records
+    )  # fmt: skip
+    return "\n".join(_aligned(lines, left={0, 6}))
+
+
+def _aligned(lines: list[list[str]], left: set[int]) -> list[str]:
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    return [
         "  ".join(
             c.ljust(w) if k in left else c.rjust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     ]
-    if len(board) > rows:
-        text.append(f"… and {len(board) - rows} more")
-    return "\n".join(text)
 
 
 def _number(value: Any, spec: str) -> str:

@@ -22,12 +22,17 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class FoldJob:
-    """Fit one candidate on one fold. ``time_limit_s`` is what the family is told; the engine kills a little later."""
+    """Fit one candidate on one fold. ``time_limit_s`` is what the family is told; the engine kills a little later.
+
+    With ``fold`` ALL_ROWS it is fitted on all rows, for the rounds that its parameters say. ``measure``: whether the
+    fold's model is exported alone and measured, too.
+    """
 
     candidate: Candidate
     fold: int
     time_limit_s: float
     n_threads: int = 1
+    measure: bool = False
 
     @property
     def key(self) -> tuple[str, int]:

@@ -16,6 +16,7 @@ import numpy as np
 from tabwright.codec import write_atomic
 from tabwright.data.table import Table
 from tabwright.engine.base import FoldJob, FoldResult
+from tabwright.engine.distil import Block, lesson, made_up_rows, one_hot
 from tabwright.errors import FitError
 from tabwright.features.base import TargetInfo
 from tabwright.features.recipe import (
@@ -34,7 +35,9 @@ from tabwright.features.screen import Interactions
 from tabwright.metrics import find_metric, tuned_score
 from tabwright.models import family
 from tabwright.models.base import Columns, Family, FitContext, Sample, View, apply_link
-from tabwright.pipeline import CODEC, FEATURES, FULL, FoldModel
+from tabwright.objectives.cost import measure_single
+from tabwright.objectives.design import ALL_ROWS
+from tabwright.pipeline import CODEC, FEATURES, FULL, TEACHER, FoldModel, Member, graph_inputs
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Array, Floats, Ints, Task
 
@@ -55,13 +58,17 @@ class Session:
         self.weight: Floats | None = (
             self.run.load_array("target", "weight") if self.run.has_array("target", "weight") else None
         )
+        self.n_folds = len(list(self.run.path.glob("fold.valid*.npy")))
         for name in SLOW_ENCODERS:  # before any job, so that no fold's time limit pays for them
             self._cached_encoder(name, (), self.table, None)
         self._shared: dict[Part, tuple[str, FittedPart, Floats] | None] = {}
         self._fold: dict[tuple[Part, int], tuple[FittedPart, Floats, Floats] | None] = {}
 
     def rows(self, fold: int) -> tuple[Ints, Ints]:
-        """Training and validation rows of a fold."""
+        """Training and validation rows of a fold; all rows, and a few of them again, for ``ALL_ROWS``."""
+        if fold == ALL_ROWS:
+            every = np.unique(np.concatenate([rows for k in range(self.n_folds) for rows in self.rows(k)]))
+            return every, every[:FEW_ROWS]
         return self.run.load_array("fold", f"train{fold}"), self.run.load_array("fold", f"valid{fold}")
 
     def fit(self, job: FoldJob) -> FoldResult:
@@ -78,9 +85,12 @@ class Session:
         keys, features, X_train, X_valid = self._matrices(recipe, job.fold, train_rows, valid_rows)
         made = time.monotonic()
         columns = _columns(features, recipe, self.monotone)
-        context = FitContext(self.task, self.n_classes, columns, job.candidate.seed + job.fold, job.n_threads, deadline)
+        seed = job.candidate.seed + max(0, job.fold)
+        context = FitContext(self.task, self.n_classes, columns, seed, job.n_threads, deadline)
         train = self._sample(X_train, train_rows)
-        valid = self._sample(X_valid, valid_rows)
+        if job.candidate.params.get(TEACHER):
+            train = self._lesson(job, features, train, train_rows, made + TEACHING_SHARE * (deadline - made))
+        valid = None if job.fold == ALL_ROWS else self._sample(X_valid, valid_rows)
         model = kind.fit(train, valid, job.candidate.params, context)
         fitted = time.monotonic()
         prediction = apply_link(model.predict(X_valid), model.link, self.task)
@@ -89,12 +99,55 @@ class Session:
         value = self._score(prediction, valid_rows)
         if not np.isfinite(value):
             raise FitError(f"its {self.metric.name} on the validation rows is not a finite number")
-        digest = self._write(job, keys, FoldModel(features, model), prediction)
+        whole = FoldModel(features, model)
+        digest = self._write(job, keys, whole, prediction)
         done = time.monotonic()
+        stages = [("features", made - started), ("fit", fitted - made), ("predict_write", done - fitted)]
+        if job.measure:
+            self._measure(job, whole)
+            stages.append(("measure", time.monotonic() - done))
         return FoldResult(
-            value, getattr(model, "n_iterations", None), done - started, time.process_time() - cpu,
-            (("features", made - started), ("fit", fitted - made), ("predict_write", done - fitted)), digest,
+            value, getattr(model, "n_iterations", None), time.monotonic() - started, time.process_time() - cpu,
+            tuple(stages), digest,
         )  # fmt: skip
+
+    def _measure(self, job: FoldJob, model: FoldModel) -> None:
+        """What the model costs when it is exported alone; a candidate that can't be measured is one all the same."""
+        rows = np.sort(np.random.default_rng(0).permutation(self.table.n_rows)[:MEASURED_ROWS])
+        inputs = graph_inputs(self.table.take(rows))
+        single = measure_single(model, self.task, self.n_classes, self.table.schema, inputs)
+        write_atomic(self.run.cost_path(job.candidate.model_id), json.dumps(single.to_json()).encode())
+
+    def _lesson(
+        self, job: FoldJob, features: FittedFeatures, train: Sample, rows: Ints, deadline: float
+    ) -> Sample:
+        """The student's sample: see :mod:`tabwright.engine.distil`."""
+        teacher = tuple((str(m), float(w)) for m, w in job.candidate.params[TEACHER])
+        folds = range(self.n_folds) if job.fold == ALL_ROWS else (job.fold,)
+        parts: dict[str, FittedPart] = {}
+        members = [
+            Member(m, "", w, tuple(load_fold_model(self.run, m, k, parts) for k in folds)) for m, w in teacher
+        ]
+
+        def opinion(table: Table) -> Floats:
+            return np.asarray(np.sum([m.weight * m.predict(table, self.task) for m in members], axis=0))
+
+        made_up, opinions = made_up_rows(self.table.take(rows), opinion, job.candidate.seed, deadline)
+        known = self._out_of_fold(teacher, rows)
+        real: Block = (train.X, known, train.y, train.weight) if known is not None else (
+            train.X, one_hot(train.y, self.task, self.n_classes), None, train.weight)  # fmt: skip
+        return lesson(self.task, [real, (features.apply(made_up), opinions, None, None)])
+
+    def _out_of_fold(self, teacher: tuple[tuple[str, float], ...], rows: Ints) -> Floats | None:
+        """The teacher's out-of-fold predictions of some rows; None where rows have none (a hold-out)."""
+        position = np.full(self.table.n_rows, -1)
+        valid = np.concatenate([self.rows(k)[1] for k in range(self.n_folds)])
+        position[valid] = np.arange(len(valid))
+        if (position[rows] < 0).any():
+            return None
+        terms = [w * np.concatenate([self.run.prediction(m, k) for k in range(self.n_folds)]) for m, w in teacher]
+        found: Floats = np.sum(terms, axis=0)[position[rows]]
+        return found
 
     def _interactions(self) -> Interactions:
         return Interactions.from_json(json.loads(self.run.interactions_file.read_text("ascii")))
@@ -190,6 +243,9 @@ class Session:
 
 FIT_SHARE = 0.85  # of the time limit; the rest is for predicting the validation rows and writing
 SLOW_ENCODERS = frozenset({"text"})
+TEACHING_SHARE = 0.3  # of the time for a student, that its teacher may take
+FEW_ROWS = 1000  # that a model of all rows predicts, only to see that its predictions are numbers
+MEASURED_ROWS = 256
 
 
 def load_fold_model(run: RunDir, model_id: str, fold: int, parts: dict[str, FittedPart]) -> FoldModel:

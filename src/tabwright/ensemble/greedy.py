@@ -12,12 +12,13 @@ from tabwright.metrics.base import Metric
 from tabwright.types import Array, Floats
 
 FREELOADING = 0.05
+Fits = Callable[[Array], bool]
 MAX_ROWS = 40_000  # more rows than this make the choice slower, not better
 
 
 def select(
     predictions: Sequence[Floats], y: Array, metric: Metric, weight: Floats | None = None, *,
-    max_rounds: int = 40, patience: int = 6, seconds: float = 5.0, seed: int = 0,
+    max_rounds: int = 40, patience: int = 6, seconds: float = 5.0, fits: Fits | None = None,
 ) -> Floats:  # fmt: skip
     """Weights of the members of an ensemble.
 
@@ -36,13 +37,13 @@ def select(
         Rounds at most, and without improvement.
     seconds : float
         Time after which no further round is begun.
-    seed : int
-        Of the rows drawn when there are more than 40,000.
+    fits : callable, optional
+        Whether an ensemble of these members (bool, shape (n_models,)) may be chosen; all may by default.
 
     Returns
     -------
     float64, shape (n_models,)
-        >= 0, summing to 1.
+        >= 0, summing to 1; all 0 if no member fits alone.
 
     References
     ----------
@@ -50,7 +51,7 @@ def select(
     """
     started = time.monotonic()
     if len(y) > MAX_ROWS:
-        rows = np.sort(np.random.default_rng(seed).choice(len(y), MAX_ROWS, replace=False))
+        rows = np.sort(np.random.default_rng(0).choice(len(y), MAX_ROWS, replace=False))
         predictions = [p[rows] for p in predictions]
         y, weight = y[rows], None if weight is None else weight[rows]
 
@@ -58,8 +59,13 @@ def select(
         value = metric.loss(y, as_needed(metric, prediction), weight)
         return value if np.isfinite(value) else float("inf")
 
-    single = [loss(p) for p in predictions]
+    def allowed(members: Array, more: int) -> bool:
+        return fits is None or bool(members[more]) or fits(members | (np.arange(len(members)) == more))
+
     counts = np.zeros(len(predictions))
+    single = [loss(p) if allowed(counts > 0, i) else float("inf") for i, p in enumerate(predictions)]
+    if not np.isfinite(single).any():
+        return counts
     first = int(np.argmin(single))
     counts[first] = 1
     total = predictions[first].copy()
@@ -68,7 +74,7 @@ def select(
     order = np.argsort(single)[:25]
     waited = 0
     for size in range(2, max_rounds + 2):
-        trial = [loss((total + predictions[i]) / size) for i in order]
+        trial = [loss((total + predictions[i]) / size) if allowed(counts > 0, i) else float("inf") for i in order]
         pick = int(order[int(np.argmin(trial))])
         counts[pick] += 1
         total += predictions[pick]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from tabwright import clock
+from tabwright.data.table import Table
 from tabwright.engine.base import Engine, FoldJob, Outcome, Status
+from tabwright.objectives.design import ALL_ROWS
+from tabwright.pipeline import Candidate
 from tabwright.search.budget import Budget
+from tabwright.search.derived import STUDENT_TIME, Derived, refit_params, searched_costs
 from tabwright.search.disk import DiskLimit
+from tabwright.search.frontier import Frontier
 from tabwright.search.interactions import screen_run, stored
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
@@ -35,6 +40,8 @@ POLL_S = 0.25
 SCREEN_SHARE, MAX_SCREEN_S = 0.05, 4.0  # of the time left, that looking for interactions may take
 MIN_SCREEN_S = 0.3
 MIN_FOLD_S = 0.15
+REFIT_SHARE = 0.25  # of the budget, from whose last part on candidates are fitted on all rows where costs count
+MAX_REFITS = 4
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ class SearchOptions:
     repeatable: bool = False  # decide nothing by the clock or by which worker is faster
     max_disk_mib: float | None = None
     interactions: bool = True  # whether features may combine columns
+    costs: tuple[str, ...] = ()  # of a model, that count beside its score
+    limits: Mapping[str, float] = field(default_factory=dict)  # of such costs, for what is delivered
     stop: Callable[[], bool] = lambda: False  # whether the user has asked to end
 
 
@@ -81,6 +90,8 @@ class Search:
         self.was_restored, self.n_recorded = False, 0
         self._fold_seconds: dict[str, list[float]] = {}
         self._active: list[Entry] = []
+        self._derived = Derived(run, options.limits, strategy.families)
+        self._refits: list[Entry] | None = None  # still to be begun, once it is time
         self.interrupted = False
 
     def restore(self) -> None:
@@ -89,6 +100,7 @@ class Search:
         self.was_restored = bool(self.state.entries)
         for entry in self.state.entries.values():
             self.strategy.restore(entry.candidate)
+            self._derived.restore(entry.candidate)
             if entry.scores:
                 self._fold_seconds.setdefault(entry.candidate.family, []).append(entry.seconds / len(entry.scores))
             if entry.status == "ok":
@@ -130,15 +142,17 @@ class Search:
         return self.state
 
     def _next_job(self) -> FoldJob | None:
+        if not self.disk.full and (job := self._refit_job()) is not None:
+            return job
         for entry in self._active:
             job = self._fold_job(entry)
             if job is not None:
                 return job
         if self._time_limit(self.problem.n_folds) < MIN_FOLD_S or self.disk.full:
             return None
-        if self.options.repeatable and self.strategy.needs_results and self._active:
+        if self.options.repeatable and (self.strategy.needs_results or self.options.costs) and self._active:
             return None  # propose only when everything begun has been told
-        candidate = self.strategy.ask(self._affordable)
+        candidate = self._derive() or self.strategy.ask(self._affordable)
         if candidate is None:
             return None
         entry = Entry(candidate)
@@ -158,7 +172,54 @@ class Search:
         if limit < MIN_FOLD_S:
             return None
         entry.scheduled.add(todo[0])
-        return FoldJob(entry.candidate, todo[0], limit, self.engine.n_threads)
+        measure = bool(self.options.costs) and todo[0] == 0
+        return FoldJob(entry.candidate, todo[0], limit, self.engine.n_threads, measure)
+
+    def _derive(self) -> Candidate | None:
+        """A candidate made from what is known, where costs count."""
+        if not self.options.costs or not self.strategy.has_room:
+            return None
+        share = self.strategy.share_asked
+        if self.budget.bounded and not self.options.repeatable:
+            share = self.budget.elapsed() / self.budget.total_s
+        idea = self._derived.next(self.state, time_to_teach=share >= STUDENT_TIME)
+        return None if idea is None else self.strategy.add(idea.family, idea.params, idea.origin)
+
+    def _refit_job(self) -> FoldJob | None:
+        """A fit on all rows of a candidate that single models will be delivered of, near the end of the search."""
+        left = self.budget.left_for_search()
+        if self._refits is None and self.options.costs and self._time_to_refit(left):
+            self._refits = self._to_refit()
+        while self._refits:
+            entry = self._refits.pop(0)
+            expected = entry.seconds / max(1, len(entry.scores))
+            if expected < left:
+                params = refit_params(entry, self.problem.n_folds)
+                candidate = replace(entry.candidate, params=params)
+                return FoldJob(candidate, ALL_ROWS, min(left, 86_400.0), self.engine.n_threads)
+        return None
+
+    def _time_to_refit(self, left: float) -> bool:
+        if self.options.repeatable or not self.budget.bounded:
+            return not self.strategy.has_room and not self._active
+        return left < REFIT_SHARE * self.budget.total_s
+
+    def _to_refit(self) -> list[Entry]:
+        """Candidates of which one model alone stands in designs that may be delivered, the most promising first."""
+        began = self.budget.elapsed()
+        table = Table.load(self._run.table_dir)
+        frontier = Frontier(self.problem, self._run, self.state, table, self.options.costs)
+        frontier.measure_parts()
+        names = frontier.worth_refitting(self.options.limits, MAX_REFITS)
+        self.journal.add_stage("frontier", clock.at(self.budget.started + began), self.budget.elapsed() - began)
+        return [e for e in map(self.state.entries.__getitem__, names) if not e.refitted]
+
+    def _record_refit(self, outcome: Outcome) -> None:
+        entry = self.state.entries[outcome.job.candidate.model_id]
+        entry.refitted = outcome.result is not None
+        if outcome.result is not None:
+            entry.cpu_seconds += outcome.result.cpu_seconds
+            entry.seconds += outcome.result.seconds
 
     def _time_limit(self, folds_left: int) -> float:
         """Seconds for one fold such that the candidate's remaining folds can all end in time."""
@@ -200,6 +261,9 @@ class Search:
             dict(result.stage_seconds) if result else {},
         ))  # fmt: skip
         self.n_recorded += 1
+        if job.fold == ALL_ROWS:
+            self._record_refit(outcome)
+            return
         if outcome.status is Status.CANCELLED:
             entry.status = "cancelled" if entry.status == "running" else entry.status
             return
@@ -212,7 +276,8 @@ class Search:
             self.disk.give_back(entry)
             return
         entry.add(job.fold, result, outcome.peak_memory_mib)
-        self._fold_seconds.setdefault(job.candidate.family, []).append(outcome.seconds)
+        if entry.candidate.origin != "student":  # which learns from more rows than others
+            self._fold_seconds.setdefault(job.candidate.family, []).append(outcome.seconds)
         if entry.status != "running":
             self.disk.give_back(entry)
             return
@@ -252,13 +317,23 @@ class Search:
         gap = self.state.gap(entry)
         if gap > PRUNE_GAP:
             return f"behind by {gap:.0%} of the best gain after {n_folds} folds"
+        if self.options.costs:
+            return ""  # what adds nothing to the leader may be the better one to have at its cost
         if n_folds >= 2 and n_rows >= HELP_ROWS and self.state.help(entry) < LEAST_HELP:
             return f"adds nothing to the leader after {n_folds} folds"
         return ""
 
     def _tell(self, entry: Entry, value: float) -> None:
         loss = -value if self.problem.metric.greater_is_better else value
-        self.strategy.tell(entry.candidate, loss, entry.seconds)
+        self.strategy.tell(entry.candidate, loss, entry.seconds, self._costs(entry))
+
+    def _costs(self, entry: Entry) -> list[float] | None:
+        """Measured costs of a candidate's first fold model, of those that count and can be told so."""
+        single = self._derived.single(entry.candidate.model_id)
+        if single is None:
+            return None
+        known = {"latency_us": single.latency_us, "size_mib": single.size_mib}
+        return [known[name] for name in searched_costs(self.options.costs)]
 
     def _tell_stopped(self, entry: Entry) -> None:
         self._tell(entry, sum(entry.scores.values()) / len(entry.scores))

@@ -13,6 +13,7 @@ from tabwright.ensemble.honest import selection_bias
 from tabwright.metrics import as_needed, tuned_score
 from tabwright.metrics.base import Metric, Needs
 from tabwright.metrics.log_loss import LOG_LOSS
+from tabwright.objectives.design import ALL_ROWS
 from tabwright.pipeline import Candidate
 from tabwright.search.problem import Problem
 from tabwright.store.journal import FoldRecord, Journal
@@ -37,6 +38,7 @@ class Entry:
     reason: str = ""
     score: float = math.nan  # over all folds
     prediction: Floats | None = None  # out of fold, in the target's unit, evaluation order
+    refitted: bool = False  # whether there is a model of all rows
     discarded: bool = False  # its fold models are gone: it stays on the board, but no ensemble can hold it
 
     def add(self, fold: int, result: FoldResult, peak_memory_mib: float) -> None:
@@ -84,7 +86,10 @@ class State:
             entry = self.entries[c.model_id] = Entry(Candidate(c.model_id, c.family, c.params, c.seed, c.origin))
             entry.discarded = c.model_id in discarded
             for r in records.get(c.model_id, []):
-                if r.status == Status.OK and r.fold not in entry.scheduled:
+                if r.fold == ALL_ROWS:
+                    kept = r.status == Status.OK and self.run.has_fold(c.model_id, r.fold, r.artefact_sha256)
+                    entry.refitted = entry.refitted or kept
+                elif r.status == Status.OK and r.fold not in entry.scheduled:
                     whole = entry.discarded or self.run.has_fold(c.model_id, r.fold, r.artefact_sha256)
                     if r.score is None or not whole:
                         continue  # damaged: it is fitted again
@@ -99,9 +104,9 @@ class State:
 
         recorded = journal.leaders()
         if recorded and all(m in self.entries and self.entries[m].status == "ok" for m, _ in recorded[-1][3]):
-            self._lead(tuple(recorded[-1][3]))
+            self.lead(tuple(recorded[-1][3]))
 
-    def _lead(self, weights: tuple[tuple[str, float], ...]) -> Blend:
+    def lead(self, weights: tuple[tuple[str, float], ...]) -> Blend:
         """Make an ensemble of complete candidates the leader."""
         terms = [w * p for m, w in weights if (p := self.entries[m].prediction) is not None]
         blend = np.sum(terms, axis=0)
@@ -134,12 +139,12 @@ class State:
         if not done:
             return False
         predictions = [e.prediction for e in done if e.prediction is not None]
-        weights = select(predictions, self._y, self._climbed, self._weight, seconds=seconds)
+        weights = select(predictions, self._y, self.climbed, self._weight, seconds=seconds)
         chosen = tuple((e.candidate.model_id, float(w)) for e, w in zip(done, weights, strict=True) if w > 0)
         before = self.leader
         if chosen == before.weights:
             return False
-        after = self._lead(chosen)
+        after = self.lead(chosen)
         if before.weights and self.problem.metric.better(before.score, after.score):
             self.leader = before
             return False
@@ -153,7 +158,7 @@ class State:
             return 0.0
         predictions = [e.prediction for e in done if e.prediction is not None]
         shares = np.array([weights.get(e.candidate.model_id, 0.0) for e in done])
-        return selection_bias(predictions, shares, self._y, self.problem.metric, self._climbed, self._weight)
+        return selection_bias(predictions, shares, self._y, self.problem.metric, self.climbed, self._weight)
 
     def help(self, entry: Entry) -> float:
         """What a candidate can add to the leader, judged on the folds that it has.
@@ -168,7 +173,7 @@ class State:
         rows = np.concatenate([np.arange(ends[k] - len(self.problem.valid[k]), ends[k]) for k in sorted(entry.scores)])
         parts = [self.run.prediction(entry.candidate.model_id, k) for k in sorted(entry.scores)]
         mine, lead = self.problem.user_prediction(np.concatenate(parts)), lead[rows]
-        metric, weight = self._climbed, None if self._weight is None else self._weight[rows]
+        metric, weight = self.climbed, None if self._weight is None else self._weight[rows]
 
         def loss(prediction: Floats) -> float:
             return metric.loss(self._y[rows], as_needed(metric, prediction), weight)
@@ -178,7 +183,7 @@ class State:
         return (before - after) / (trivial - before) if trivial > before else math.inf
 
     @property
-    def _climbed(self) -> Metric:
+    def climbed(self) -> Metric:
         """The metric by which ensembles are chosen: labels are too coarse, probabilities tell more."""
         return LOG_LOSS if self.problem.metric.needs is Needs.LABELS else self.problem.metric
 

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from tabwright.models.base import Family
-from tabwright.pipeline import FEATURES, FULL, PLAIN, Candidate
+from tabwright.models.fitting import ROUNDS
+from tabwright.pipeline import FEATURES, FULL, PLAIN, TEACHER, Candidate
 from tabwright.search.interactions import Verdict
 from tabwright.search.portfolio import BOOSTED, model_id, portfolio
 from tabwright.space import Choice, Dimension, Integer, Real
+from tabwright.types import Params
 
 FAILURES_TO_SET_ASIDE = 2
 
@@ -22,23 +24,27 @@ FAILURES_TO_SET_ASIDE = 2
 class Strategy:
     """Asks and tells candidates; knows nothing of processes or clocks.
 
-    A ``repeatable`` strategy proposes the same candidates whenever it is told the same losses, in whatever order.
+    A ``repeatable`` strategy proposes the same candidates whenever it is told the same losses, in whatever order. With
+    ``n_costs`` above 0, so many measured costs are told beside each loss, and the search is for the front of them all.
 
     References
     ----------
     Bergstra et al. 2011, "Algorithms for hyper-parameter optimization"; Falkner et al. 2018, arXiv:1807.01774
-    (multivariate form); Akiba et al. 2019, doi:10.1145/3292500.3330701.
+    (multivariate form); Ozaki et al. 2022, doi:10.1613/jair.1.13188 (several objectives); Akiba et al. 2019,
+    doi:10.1145/3292500.3330701.
     """
 
     def __init__(
-        self, families: Sequence[Family], seed: int, max_models: int | None, *, repeatable: bool = False
-    ) -> None:
+        self, families: Sequence[Family], seed: int, max_models: int | None, *, repeatable: bool = False,
+        n_costs: int = 0,
+    ) -> None:  # fmt: skip
         self._families = {f.name: f for f in families}
         self._queue = portfolio(families, seed)
         self._rng = np.random.default_rng(seed)
         self._seed, self._max, self._repeatable = seed, max_models, repeatable
+        self._n_costs = n_costs
         self._studies: dict[str, Any] = {}
-        self._pending: dict[str, list[tuple[Candidate, float]]] = {}
+        self._pending: dict[str, list[tuple[Candidate, list[float]]]] = {}
         self._trials: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
         self._losses: dict[str, list[float]] = {}
@@ -71,7 +77,7 @@ class Strategy:
 
     def ask(self, affordable: Callable[[str], bool]) -> Candidate | None:
         """The next candidate of an affordable family; None if there is none or ``max_models`` is reached."""
-        if self._max is not None and self._asked >= self._max:
+        if not self.has_room:
             return None
         banned = set(self.set_aside)
         for candidate in self._queue:
@@ -88,6 +94,28 @@ class Strategy:
             return None
         self._asked += 1
         return self._propose(self._pick(names))
+
+    def add(self, family: str, params: Params, origin: str) -> Candidate | None:
+        """A candidate made elsewhere, named here; None if ``max_models`` is reached."""
+        if not self.has_room:
+            return None
+        self._asked += 1
+        self._counts[family] = self._counts.get(family, 0) + 1
+        return Candidate(model_id(family, self._counts[family]), family, params, self._seed, origin)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether ``max_models`` allows another candidate."""
+        return self._max is None or self._asked < self._max
+
+    @property
+    def share_asked(self) -> float:
+        """Of ``max_models``, what has been proposed; 0 where there is no such limit."""
+        return 0.0 if self._max is None else self._asked / self._max
+
+    @property
+    def families(self) -> list[str]:
+        return list(self._families)
 
     def _with_features(self, candidate: Candidate) -> Candidate:
         if candidate.origin == "default" and self.interactions.is_reference(candidate):
@@ -123,21 +151,34 @@ class Strategy:
         if name not in BOOSTED and (self._stopped[name] > 1 or candidate.origin == "default"):
             self._hopeless.add(name)
 
-    def tell(self, candidate: Candidate, loss: float | None, seconds: float) -> None:
-        """The outcome: loss over all folds (or an estimate where it was stopped early), None for a failure."""
+    def tell(
+        self, candidate: Candidate, loss: float | None, seconds: float, costs: Sequence[float] | None = None
+    ) -> None:
+        """The outcome: loss over all folds (or an estimate where it was stopped early), None for a failure.
+
+        ``costs`` are those of its first fold's model; a candidate that has none where costs count tells its family's
+        sampler nothing.
+        """
         name = candidate.family
         self.interactions.tell(candidate, loss)
-        if loss is None or not math.isfinite(loss):
-            self._failures[name] = self._failures.get(name, 0) + 1
+        values = [] if loss is None else [loss, *(costs or ())]
+        if loss is None or not math.isfinite(loss) or len(values) != 1 + self._n_costs:
+            if loss is None or not math.isfinite(loss):
+                self._failures[name] = self._failures.get(name, 0) + 1
+            else:
+                self._note(name, loss, seconds)
             if candidate.model_id in self._trials:
                 self._study(name).tell(self._trials.pop(candidate.model_id), state=_optuna().trial.TrialState.FAIL)
             return
+        self._note(name, loss, seconds)
+        if candidate.model_id in self._trials:
+            self._study(name).tell(self._trials.pop(candidate.model_id), values)
+        else:
+            self._pending.setdefault(name, []).append((candidate, values))
+
+    def _note(self, name: str, loss: float, seconds: float) -> None:
         self._losses.setdefault(name, []).append(loss)
         self._seconds.setdefault(name, []).append(seconds)
-        if candidate.model_id in self._trials:
-            self._study(name).tell(self._trials.pop(candidate.model_id), loss)
-        else:
-            self._pending.setdefault(name, []).append((candidate, loss))
 
     def _study(self, name: str) -> Any:
         """The family's study, made when first needed (importing Optuna takes most of a second)."""
@@ -146,13 +187,16 @@ class Strategy:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # multivariate TPE is still marked experimental
                 sampler = optuna.samplers.TPESampler(multivariate=True, seed=self._seed, n_startup_trials=3)
-            self._studies[name] = optuna.create_study(sampler=sampler)
+            directions = ["minimize"] * (1 + self._n_costs)
+            self._studies[name] = optuna.create_study(sampler=sampler, directions=directions)
         pending = self._pending.setdefault(name, [])
         distributions = self._distributions(name)
-        for candidate, loss in sorted(pending, key=lambda told: told[0].model_id):
+        for candidate, values in sorted(pending, key=lambda told: told[0].model_id):
+            if {TEACHER, ROUNDS} & candidate.params.keys():  # what made its loss is not in the space
+                continue
             params = {k: v for k, v in ({FEATURES: PLAIN} | candidate.params).items() if k in distributions}
             if set(params) == set(distributions):
-                trial = optuna.trial.create_trial(params=params, distributions=distributions, value=loss)
+                trial = optuna.trial.create_trial(params=params, distributions=distributions, values=values)
                 self._studies[name].add_trial(trial)
         pending.clear()
         return self._studies[name]

@@ -34,6 +34,7 @@ class RunDir:
         self.folds_dir = path / "folds"
         self.config_file = path / "run.json"
         self.interactions_file = path / "interactions.json"
+        self.design_file = path / "design.json"  # what is delivered, where it is not the leader of the journal
         self._lock: IO[str] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -131,10 +132,15 @@ class RunDir:
         return Schema.from_json((self.path / "schema.json").read_text(encoding="ascii"))
 
     def model_path(self, model_id: str, fold: int) -> Path:
-        return self.folds_dir / f"{model_id}.{fold}.tw"
+        """File of a fold's model; of the one fitted on all rows where ``fold`` is below 0."""
+        return self.folds_dir / f"{model_id}.{'all' if fold < 0 else fold}.tw"
+
+    def cost_path(self, model_id: str) -> Path:
+        """What the candidate's first fold model costs when it is exported alone."""
+        return self.folds_dir / f"{model_id}.cost.json"
 
     def prediction_path(self, model_id: str, fold: int) -> Path:
-        return self.folds_dir / f"{model_id}.{fold}.npy"
+        return self.folds_dir / f"{model_id}.{'all' if fold < 0 else fold}.npy"
 
     def remove_models(self, model_id: str) -> None:
         """Remove a candidate's fold models; its predictions stay."""

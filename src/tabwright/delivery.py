@@ -1,0 +1,124 @@
+"""Which of a run's designs is delivered: chosen under limits, stored beside the journal, read back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tabwright.codec import write_atomic
+from tabwright.data.table import Table
+from tabwright.errors import OptionError
+from tabwright.objectives.design import Design
+from tabwright.objectives.limits import check_constraints, excess, told
+from tabwright.search.frontier import Frontier, Point
+from tabwright.search.problem import Problem
+from tabwright.search.state import State
+from tabwright.store.run_dir import RunDir
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A design that takes the leader's place, and what is to be told about it."""
+
+    design: Design
+    notes: list[str] = field(default_factory=list)
+    point: Point | None = None
+
+
+def choose(
+    run: RunDir, problem: Problem, state: State, costs: Sequence[str], limits: Mapping[str, float], seconds: float
+) -> Delivered:
+    """The best design within the limits, by measured costs; the nearest one, with a note, where none keeps them."""
+    until = time.monotonic() + seconds
+    frontier = Frontier(problem, run, state, Table.load(run.table_dir), tuple(costs))
+    frontier.measure_parts(time.monotonic() + 0.4 * seconds)
+    point = frontier.choose(limits, until, lambda d: d.refitted(refits(state)))
+    return Delivered(point.design, shortfall(point, limits), point)
+
+
+def refits(state: State) -> list[str]:
+    """Candidates that have a model of all rows."""
+    return [model_id for model_id, entry in state.entries.items() if entry.refitted]
+
+
+def shortfall(point: Point, limits: Mapping[str, float]) -> list[str]:
+    """The sentence for limits that the nearest design misses; none where it keeps them."""
+    if excess(point.costs, limits, margin=False) <= 0.0:
+        return []
+    beyond = ", ".join(f"{n} {point.costs[n]:.4g}" for n, limit in limits.items() if point.costs[n] > limit)
+    nearest = f"the nearest, {point.design}, has {beyond}, and leads"
+    return [f"No model with {told(limits)} was found: {nearest}; allow more, or exclude families that take long"]
+
+
+def remember(run: RunDir, design: Design) -> None:
+    """Store what is delivered of a run, for whoever opens it."""
+    write_atomic(run.design_file, json.dumps({"design": design.to_json()}).encode())
+
+
+def remembered(run: RunDir, problem: Problem, state: State) -> Design | None:
+    """The stored design, if all its models are there."""
+    try:
+        design = Design.from_json(json.loads(run.design_file.read_text("utf-8"))["design"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    for share in design.shares:
+        entry = state.entries.get(share.model_id)
+        if entry is None or entry.status != "ok" or entry.discarded or entry.prediction is None:
+            return None
+        if any(not run.model_path(share.model_id, k).exists() or k >= problem.n_folds for k in share.folds):
+            return None
+    return design
+
+
+def forget(run: RunDir) -> None:
+    """A search that goes on will choose anew."""
+    run.design_file.unlink(missing_ok=True)
+
+
+class Run(Protocol):
+    """What :func:`select` needs of a finished run."""
+
+    run: RunDir
+    design: Design
+
+    @property
+    def frontier(self) -> Frontier: ...
+
+    def as_delivered(self, design: Design) -> Design: ...
+
+    def deliver(self, design: Design) -> None: ...
+
+
+def select(finished: Run, design: str | None, limits: Mapping[str, float | None]) -> None:
+    """Make another design of a finished run its leader, by name or as the best one within limits.
+
+    Raises
+    ------
+    OptionError
+        If there is no such design, or none keeps the limits.
+    """
+    wanted = check_constraints({name: limit for name, limit in limits.items() if limit is not None})
+    if (design is None) == (not wanted):
+        raise OptionError("select", "takes either limits or a design", "give max_latency_us, say, or design")
+    frontier = finished.frontier
+    if design is not None:
+        points = frontier.front(always=(finished.design,), finish=finished.as_delivered)
+        named = {str(p.design): p.design for p in points}
+        if design not in named:
+            raise OptionError("design", f"is {design!r}, which is no point of the front",
+                              f"name one of {', '.join(map(repr, named))}")  # fmt: skip
+        chosen = named[design]
+    else:
+        frontier.names = tuple(dict.fromkeys([*frontier.names, *wanted]))
+        point = frontier.choose(wanted, finish=finished.as_delivered)
+        if excess(point.costs, wanted, margin=False) > 0.0:
+            have = ", ".join(f"{name} {point.costs[name]:.4g}" for name in wanted)
+            raise OptionError("select", f"finds no model with {told(wanted)}: the nearest, {point.design}, has {have}",
+                              "allow more")  # fmt: skip
+        chosen = point.design
+    finished.deliver(chosen)
+    if finished.run.config_file.exists():
+        remember(finished.run, chosen)

@@ -1,0 +1,138 @@
+"""Candidates made from what a run has found, where a model's cost counts: leaner ones, students, refits."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tabwright.models.fitting import ROUNDS
+from tabwright.objectives.cost import Single
+from tabwright.pipeline import FEATURES, PLAIN, TEACHER, Candidate
+from tabwright.search.portfolio import BOOSTED
+from tabwright.search.state import Entry, State
+from tabwright.store.run_dir import RunDir
+from tabwright.types import Params
+
+ROOM = 0.9  # of a latency limit, that a single model should take at most
+MAX_RATE = 0.3
+FEWEST_ROUNDS = 20
+STUDENT_TIME = 0.45  # of the budget, after which the leader is good enough to teach
+STUDENT_FAMILIES = ("lightgbm", "xgboost")
+FREE_SHARES = (0.35, 1.0)  # of the teacher's best member's latency, for students where no limit is set
+
+
+@dataclass(frozen=True)
+class Idea:
+    """A candidate without its name."""
+
+    family: str
+    params: Params
+    origin: str
+
+
+@dataclass
+class Derived:
+    """Proposes each kind of candidate once.
+
+    Parameters
+    ----------
+    run : RunDir
+    limits : mapping of cost to limit
+    families : sequence of str
+        Families that may be used.
+    """
+
+    run: RunDir
+    limits: Mapping[str, float]
+    families: Sequence[str]
+    queue: list[Idea] = field(default_factory=list)
+    leaned: set[str] = field(default_factory=set)
+    taught: bool = False
+
+    def restore(self, candidate: Candidate) -> None:
+        """Take note of a candidate that an earlier session proposed."""
+        if candidate.origin == "lean":
+            self.leaned.add(candidate.family)
+        self.taught = self.taught or candidate.origin == "student"
+
+    def next(self, state: State, *, time_to_teach: bool) -> Idea | None:
+        """The next candidate, if there is one to be made of what is known by now."""
+        self._lean(state)
+        if time_to_teach and not self.taught and state.leader.weights:
+            self.taught = True
+            self._students(state)
+        return self.queue.pop(0) if self.queue else None
+
+    @property
+    def _latency_limit(self) -> float:
+        return min(self.limits.get("latency_us", math.inf), self.limits.get("latency_p99_us", math.inf) / 1.3)
+
+    def single(self, model_id: str) -> Single | None:
+        """What a candidate's first fold model costs, if it was measured."""
+        path = self.run.cost_path(model_id)
+        return Single(**json.loads(path.read_text("utf-8"))) if path.exists() else None
+
+    def _lean(self, state: State) -> None:
+        """Fewer rounds at a higher rate for a boosted default that alone takes longer than the limit."""
+        for entry in state.finished():
+            name, measured = entry.candidate.family, self.single(entry.candidate.model_id)
+            if name not in BOOSTED or name in self.leaned or measured is None or entry.candidate.origin != "default":
+                continue
+            self.leaned.add(name)
+            if measured.latency_us > ROOM * self._latency_limit:
+                fitting = self._fit_into(self._latency_limit, entry, measured)
+                if fitting is not None:
+                    self.queue.append(Idea(name, fitting, "lean"))
+
+    def _fit_into(self, limit: float, entry: Entry, measured: Single) -> Params | None:
+        """A boosted candidate's parameters with so many rounds that a limit is kept; None if none would."""
+        rounds = sum(entry.iterations) / max(1, len(entry.iterations))
+        params = {k: v for k, v in entry.candidate.params.items() if k != TEACHER}
+        left = ROOM * limit - measured.features_us
+        if left < 0.2 * ROOM * limit:  # features alone take most of it: do without those that can be left out
+            params[FEATURES] = PLAIN
+            left = 0.5 * ROOM * limit
+        if not rounds or not measured.model_us:
+            return None
+        wanted = rounds if math.isinf(left) else rounds * left / measured.model_us
+        fitting = int(min(rounds, wanted))
+        if fitting < FEWEST_ROUNDS:
+            leaves = max(4, int(params.get("num_leaves", 48) * max(0.1, wanted / FEWEST_ROUNDS)))
+            params |= {k: v for k, v in {"num_leaves": leaves, "max_depth": 3, "depth": 3}.items() if k in params}
+            fitting = FEWEST_ROUNDS
+        rate = float(params["learning_rate"]) * max(1.0, rounds / fitting)
+        return params | {ROUNDS: fitting, "learning_rate": min(MAX_RATE, rate)}
+
+    def _students(self, state: State) -> None:
+        """One model that learns the leader's predictions, per family and limit."""
+        teacher = [[model_id, weight] for model_id, weight in state.leader.weights]
+        for name in [f for f in STUDENT_FAMILIES if f in self.families]:
+            entry = next((e for e in state.finished() if e.candidate.family == name and e.iterations), None)
+            measured = None if entry is None else self.single(entry.candidate.model_id)
+            if entry is None or measured is None:
+                continue
+            limit = self._latency_limit
+            targets = [limit] if math.isfinite(limit) else [share * measured.latency_us for share in FREE_SHARES]
+            for target in targets:
+                fitting = self._fit_into(target, entry, measured)
+                if fitting is not None:
+                    # soft targets bear more rounds than observed ones: what stops training is the limit alone
+                    self.queue.append(Idea(name, fitting | {TEACHER: teacher}, "student"))
+
+
+def refit_params(entry: Entry, n_folds: int) -> Params:
+    """Parameters for a fit on all rows: rounds as the folds found them, a little more for a little more data."""
+    params = dict(entry.candidate.params)
+    if entry.iterations:
+        more = (n_folds / (n_folds - 1)) ** 0.5 if n_folds > 1 else 1.0
+        params[ROUNDS] = max(1, round(more * sum(entry.iterations) / len(entry.iterations)))
+    return params
+
+
+
+def searched_costs(names: Sequence[str]) -> tuple[str, ...]:
+    """Of the costs that count, those that a single fold's model tells a sampler."""
+    wanted = {"latency_us" if name.startswith("latency") else "size_mib" for name in names if name != "train_cpu_s"}
+    return tuple(sorted(wanted))

@@ -1,0 +1,325 @@
+"""The front of what a run can deliver: designs proposed from parts that are there, priced, measured, chosen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tabwright.codec import write_atomic
+from tabwright.data.munge import munge
+from tabwright.data.table import Table
+from tabwright.engine.fold import load_fold_model
+from tabwright.ensemble.averaging import Averaging
+from tabwright.ensemble.greedy import select
+from tabwright.features.base import Inputs
+from tabwright.features.recipe import FittedPart
+from tabwright.metrics import tuned_score
+from tabwright.objectives.cost import CostModel, Single, measure_single
+from tabwright.objectives.design import Design
+from tabwright.objectives.limits import excess
+from tabwright.objectives.measure import Profile, measure
+from tabwright.objectives.resident import resident_mib
+from tabwright.onnx.graph import Graph
+from tabwright.pipeline import emit_outputs, graph_inputs
+from tabwright.search.assemble import assemble
+from tabwright.search.problem import Problem
+from tabwright.search.state import Entry, State
+from tabwright.store.run_dir import RunDir
+from tabwright.types import Array, Task
+
+PROBE_ROWS = 1000
+SAMPLE_ROWS = 256  # measured with, one by one
+MAX_CANDIDATES = 16  # best ones that designs are made of
+LIMITS = 9  # latencies, spaced evenly on a log scale, under which ensembles are looked for
+P99 = 1.3  # of the median, until some have been measured
+MEMORY = 3.0  # MiB resident per MiB of file, until one has been measured
+MEASURED_POINTS = 14  # of a front
+
+
+@dataclass(frozen=True)
+class Point:
+    """A design with its estimated score (in the metric's unit) and its costs, predicted or measured."""
+
+    design: Design
+    score: float
+    costs: Mapping[str, float] = field(default_factory=dict)
+    profile: Profile | None = None  # of the exported graph, once measured
+
+    @property
+    def measured(self) -> bool:
+        return self.profile is not None
+
+
+class Frontier:
+    """Designs of one run.
+
+    Parameters
+    ----------
+    problem, run, state
+        The run; candidates whose fold models are gone are left out.
+    table : Table
+        The training table, to measure and to compare models on.
+    names : tuple of str
+        The costs that count, see :data:`tabwright.objectives.limits.COSTS`.
+    """
+
+    def __init__(self, problem: Problem, run: RunDir, state: State, table: Table, names: tuple[str, ...]) -> None:
+        self._problem, self._run, self._state, self._table = problem, run, state, table
+        self.names = names
+        self.cost = CostModel()
+        self._parts: dict[str, FittedPart] = {}
+        rows = np.sort(np.random.default_rng(0).permutation(table.n_rows)[:SAMPLE_ROWS])
+        self._inputs = graph_inputs(table.take(rows))
+        self._rows = problem.evaluation_rows()
+        self._y = problem.user_y(self._rows)
+        self._weight = None if problem.weight is None else problem.weight[self._rows]
+        self._averaging: Averaging | None = None
+        self._points: dict[Design, Point] = {}  # measured ones
+        self._scores: dict[Design, float] = {}
+        self._ratios: dict[str, list[float]] = {"latency_p99_us": [], "memory_mib": []}
+
+    # --- parts -------------------------------------------------------------------------------------------------
+
+    def candidates(self) -> list[Entry]:
+        """Complete candidates whose models are there, best first, measured alone."""
+        done = [e for e in self._state.finished() if not e.discarded and e.prediction is not None]
+        return [e for e in done[:MAX_CANDIDATES] if e.candidate.model_id in self.cost.singles]
+
+    def measure_parts(self, until: float = math.inf) -> None:
+        """Measure each candidate's first fold model, best candidates first, until the monotonic time ``until``."""
+        for entry in self._state.finished()[:MAX_CANDIDATES]:
+            model_id = entry.candidate.model_id
+            if entry.discarded or model_id in self.cost.singles:
+                continue
+            if time.monotonic() > until and self.cost.singles:
+                return
+            self.cost.singles[model_id] = self._single(model_id)
+
+    def _single(self, model_id: str) -> Single:
+        path = self._run.cost_path(model_id)
+        if path.exists():
+            return Single(**json.loads(path.read_text("utf-8")))
+        model = load_fold_model(self._run, model_id, 0, self._parts)
+        problem = self._problem
+        single = measure_single(model, problem.task, problem.n_classes, self._table.schema, self._inputs)
+        with contextlib.suppress(OSError):  # in a folder that can't be written, it is measured again next time
+            write_atomic(path, json.dumps(single.to_json()).encode())
+        return single
+
+    # --- designs -----------------------------------------------------------------------------------------------
+
+    def designs(self, limits: Mapping[str, float], until: float = math.inf) -> list[Design]:
+        """Designs worth pricing under these limits, and, without any, along the whole range of latencies."""
+        entries = self.candidates()
+        if not entries:
+            return []
+        found: dict[Design, None] = {}
+        for latency in self._latencies(entries) if not limits else [math.inf]:
+            bounds = dict(limits) | ({"latency_us": latency} if math.isfinite(latency) else {})
+            for base in self._bases(entries, bounds):
+                for design in self._grown(base, bounds):
+                    found[design] = None
+            if time.monotonic() > until and found:
+                break
+        leader = self._state.leader.weights
+        if not limits and leader and self.cost.knows([m for m, _ in leader]):
+            found[Design.whole(leader, self._problem.n_folds)] = None
+        return list(found)
+
+    def _latencies(self, entries: list[Entry]) -> list[float]:
+        single = [self.cost.latency_us(Design.single(((e.candidate.model_id, 1.0),))) for e in entries]
+        whole = Design.single([(e.candidate.model_id, 1.0) for e in entries])
+        inside = np.geomspace(min(single) * 1.05, max(self.cost.latency_us(whole), min(single) * 2), LIMITS)
+        return [*map(float, inside), math.inf]
+
+    def _bases(self, entries: list[Entry], bounds: Mapping[str, float]) -> Iterator[Design]:
+        """The best ensemble of single fold models within the bounds, and the best candidate alone."""
+        ids = [e.candidate.model_id for e in entries]
+        predictions = [e.prediction for e in entries if e.prediction is not None]
+
+        def fits(members: Array) -> bool:
+            design = Design.single([(ids[i], 1.0) for i in np.flatnonzero(members)])
+            return excess(self._predicted(design), bounds, margin=True) <= 0.0
+
+        metric = self._state.climbed
+        weights = select(predictions, self._y, metric, self._weight, max_rounds=25, seconds=1.0, fits=fits)
+        chosen = sorted(((m, float(w)) for m, w in zip(ids, weights, strict=True) if w > 0), key=lambda t: -t[1])
+        if chosen:
+            yield Design.single(chosen)
+        alone = (Design.single(((m, 1.0),)) for m in ids)
+        best = next((d for d in alone if excess(self._predicted(d), bounds, margin=True) <= 0.0), None)
+        if best is not None and len(chosen) != 1:
+            yield best
+
+    def _grown(self, design: Design, bounds: Mapping[str, float]) -> Iterator[Design]:
+        """A design with more and more of its candidates' fold models, where they gain most per µs."""
+        yield design
+        while True:
+            more = [d for k in range(len(design.shares)) if (d := design.with_fold(k, self._problem.n_folds))]
+            more = [d for d in more if excess(self._predicted(d), bounds, margin=True) <= 0.0]
+            if not more:
+                return
+            here = self.cost.latency_us(design)
+            averaging = self.averaging(design)
+            distance = averaging.distance(design)
+            design = max(
+                more, key=lambda d: (distance - averaging.distance(d)) / max(1e-3, self.cost.latency_us(d) - here)
+            )
+            yield design
+
+    def averaging(self, design: Design) -> Averaging:
+        """What compares designs of these candidates; each candidate's fold models are run once."""
+        if self._averaging is None:
+            rows = np.sort(np.random.default_rng(1).permutation(self._table.n_rows)[: 20 * PROBE_ROWS])
+            self._probe = munge(self._table.take(rows), PROBE_ROWS)
+            lead = self._state.leader.prediction
+            residuals = None
+            if self._problem.task is Task.REGRESSION and lead is not None:
+                residuals = self._y - lead[:, 0]
+            problem = self._problem
+            self._averaging = Averaging(problem.task, problem.metric, problem.user_prediction, residuals)
+        for share in design.shares:
+            if share.model_id not in self._averaging:
+                models = [
+                    load_fold_model(self._run, share.model_id, k, self._parts) for k in range(self._problem.n_folds)
+                ]
+                self._averaging.add(share.model_id, models[0].model.link, [m.raw(self._probe) for m in models])
+        return self._averaging
+
+    # --- prices ------------------------------------------------------------------------------------------------
+
+    def _predicted(self, design: Design) -> dict[str, float]:
+        latency, size = self.cost.latency_us(design), self.cost.size_mib(design)
+        entries = [self._state.entries[s.model_id] for s in design.shares]
+        return {
+            "latency_us": latency, "latency_p99_us": latency * self._ratio("latency_p99_us", P99), "size_mib": size,
+            "memory_mib": size * self._ratio("memory_mib", MEMORY), "train_cpu_s": sum(e.cpu_seconds for e in entries),
+        }  # fmt: skip
+
+    def _ratio(self, name: str, prior: float) -> float:
+        return float(np.median(self._ratios[name])) if self._ratios[name] else prior
+
+    def score(self, design: Design) -> float:
+        """Estimated score: out of fold for one fold's model per share, and what averaging further ones gains."""
+        if design not in self._scores:
+            problem = self._problem
+            blend = [w * p for m, w in design.weights if (p := self._state.entries[m].prediction) is not None]
+            constant = np.tile(np.array(problem.constant()), (len(self._rows), 1))
+            total = np.sum(blend, axis=0) if blend else constant
+            value = tuned_score(problem.metric, self._y, total, self._weight)
+            gain = self.averaging(design).gain(design) if design.n_models > len(design.shares) else 0.0
+            self._scores[design] = value + (gain if problem.metric.greater_is_better else -gain)
+        return self._scores[design]
+
+    def point(self, design: Design) -> Point:
+        """A design priced: as measured if it was, else as predicted."""
+        if design in self._points:
+            return self._points[design]
+        return Point(design, self.score(design), self._predicted(design))
+
+    def measure(self, design: Design) -> Point:
+        """Export a design to memory and measure it."""
+        if design in self._points:
+            return self._points[design]
+        ensemble = assemble(self._run, self._problem, design, parts=self._parts)
+        graph = Graph()
+        canonical = ensemble.to_onnx(Inputs(graph, self._table.schema))
+        emit_outputs(graph, ensemble, canonical, self._table.schema.classes or ())
+        data = graph.build({}).SerializeToString()
+        profile = measure(data, self._inputs, seconds=0.5)
+        costs = self._predicted(design)
+        costs |= {"latency_us": profile.latency_p50_us, "latency_p99_us": profile.latency_p99_us,
+                  "size_mib": profile.size_mib}  # fmt: skip
+        self._ratios["latency_p99_us"].append(profile.latency_p99_us / profile.latency_p50_us)
+        if "memory_mib" in self.names:
+            costs["memory_mib"] = resident_mib(data)
+            self._ratios["memory_mib"].append(costs["memory_mib"] / profile.size_mib)
+        if design.shares:
+            self.cost.learn(design, profile)
+        self._points[design] = Point(design, self.score(design), costs, profile)
+        return self._points[design]
+
+    # --- choices -----------------------------------------------------------------------------------------------
+
+    def choose(
+        self, limits: Mapping[str, float], until: float = math.inf, finish: Callable[[Design], Design] = lambda d: d
+    ) -> Point:
+        """The best design whose measured costs keep the limits, or else the one that misses them least.
+
+        ``finish`` may put refits in the place of single fold models of a design before it is measured.
+        """
+        tried: dict[Design, Point] = {}
+        while True:
+            priced = [self.point(finish(d)) for d in self.designs(limits, until)]
+            able = [p for p in priced if excess(p.costs, limits, margin=p.measured or p.design not in tried) <= 0.0]
+            kept = [p for p in tried.values() if excess(p.costs, limits, margin=True) <= 0.0]
+            pool = [p for p in able if p.design not in tried] + kept
+            best = min(pool, key=self._rank, default=None)
+            if best is not None and best.measured:
+                return best
+            if best is None or (time.monotonic() > until and kept):
+                break
+            if time.monotonic() > until and tried:
+                break
+            tried[best.design] = self.measure(best.design)
+        kept = [p for p in tried.values() if excess(p.costs, limits, margin=True) <= 0.0]
+        if kept:
+            return min(kept, key=self._rank)
+        return self._nearest(limits, tried, finish)
+
+    def _nearest(
+        self, limits: Mapping[str, float], tried: Mapping[Design, Point], finish: Callable[[Design], Design]
+    ) -> Point:
+        """The measured design that misses the limits least, the cheapest single models among them."""
+        singles = [Design.single(((e.candidate.model_id, 1.0),)) for e in self.candidates()]
+        singles.sort(key=lambda d: excess(self._predicted(d), limits, margin=False))
+        points = [*tried.values(), *(self.measure(finish(d)) for d in singles[:2])]
+        kept = [p for p in points if excess(p.costs, limits, margin=True) <= 0.0]
+        if kept:
+            return min(kept, key=self._rank)
+        return min(points, key=lambda p: excess(p.costs, limits, margin=False), default=self.measure(Design()))
+
+    def _rank(self, point: Point) -> tuple[float, float]:
+        sign = -1.0 if self._problem.metric.greater_is_better else 1.0
+        return (sign * point.score, point.costs.get("latency_us", 0.0))
+
+    def front(
+        self, until: float = math.inf, always: tuple[Design, ...] = (), finish: Callable[[Design], Design] = lambda d: d
+    ) -> list[Point]:
+        """Measured points that no other beats in the score and all of :attr:`names`, best score first."""
+        self.measure_parts(until)
+        priced = self._undominated([self.point(finish(d)) for d in self.designs({}, until)])
+        points = [self.measure(d) for d in always]
+        spread = np.linspace(0, len(priced) - 1, min(MEASURED_POINTS, len(priced))).round().astype(int)
+        for k in spread.tolist():
+            if time.monotonic() > until and points:
+                break
+            points.append(self.measure(priced[k].design))
+        points.extend(p for p in self._points.values() if p not in points)
+        return self._undominated(points)
+
+    def worth_refitting(self, limits: Mapping[str, float], n: int) -> list[str]:
+        """Candidates that stand with one model in the best designs within the limits, or along the front."""
+        points = [self.point(d) for d in self.designs(limits)]
+        if limits:
+            points = [p for p in points if excess(p.costs, limits, margin=True) <= 0.0]
+        points = sorted(points, key=self._rank) if limits else self._undominated(points)
+        names = [s.model_id for p in points for s in p.design.shares if len(s.folds) == 1]
+        return list(dict.fromkeys(names))[:n]
+
+    def _undominated(self, points: list[Point]) -> list[Point]:
+        sign = -1.0 if self._problem.metric.greater_is_better else 1.0
+        unique = list({p.design: p for p in points}.values())
+        values = np.array([[sign * p.score, *(p.costs[n] for n in self.names)] for p in unique])
+        kept = [
+            p for k, p in enumerate(unique)
+            if not ((values <= values[k]).all(axis=1) & (values < values[k]).any(axis=1)).any()
+        ]  # fmt: skip
+        return sorted(kept, key=self._rank)
+
