@@ -294,7 +294,7 @@ def _search_and_assemble(
             notes = [*notes, *_what_limited(state, search, n_before, config, journal)]
             design = None
             if config.limits and state.finished():
-                delivered = delivery.choose(run, problem, state, config.costs, config.limits, 0.6 * budget.left())
+                delivered = delivery.choose(search.frontier, state, config.limits, 0.6 * budget.left())
                 design = delivered.design
                 notes.extend(delivered.notes)
                 delivery.remember(run, design)

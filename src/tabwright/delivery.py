@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from tabwright.codec import write_atomic
-from tabwright.data.table import Table
 from tabwright.errors import OptionError
 from tabwright.objectives.design import Design
 from tabwright.objectives.limits import check_constraints, excess, told
@@ -28,12 +27,9 @@ class Delivered:
     point: Point | None = None
 
 
-def choose(
-    run: RunDir, problem: Problem, state: State, costs: Sequence[str], limits: Mapping[str, float], seconds: float
-) -> Delivered:
+def choose(frontier: Frontier, state: State, limits: Mapping[str, float], seconds: float) -> Delivered:
     """The best design within the limits, by measured costs; the nearest one, with a note, where none keeps them."""
     until = time.monotonic() + seconds
-    frontier = Frontier(problem, run, state, Table.load(run.table_dir), tuple(costs))
     frontier.measure_parts(time.monotonic() + 0.4 * seconds)
     point = frontier.choose(limits, until, lambda d: d.refitted(refits(state)))
     return Delivered(point.design, shortfall(point, limits), point)

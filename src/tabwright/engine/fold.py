@@ -189,7 +189,7 @@ class Session:
     def _fold_part(self, part: Part, fold: int, train: Ints, valid: Ints) -> tuple[FittedPart, Floats, Floats] | None:
         if (part, fold) not in self._fold:
             weight = None if self.weight is None else self.weight[train]
-            target = TargetInfo(self.task, self.n_classes, self.y[train], weight, seed=fold)
+            target = TargetInfo(self.task, self.n_classes, self.y[train], weight, seed=max(0, fold))
             made = fit_part(part, self.table.take(train), target)
             own = None if made is None else (made[0], made[1], made[0].apply(self.table.take(valid)))
             self._fold[part, fold] = own

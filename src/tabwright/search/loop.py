@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from tabwright import clock
 from tabwright.data.table import Table
@@ -185,6 +186,11 @@ class Search:
         idea = self._derived.next(self.state, time_to_teach=share >= STUDENT_TIME)
         return None if idea is None else self.strategy.add(idea.family, idea.params, idea.origin)
 
+    @cached_property
+    def frontier(self) -> Frontier:
+        """What can be delivered, where costs count."""
+        return Frontier(self.problem, self._run, self.state, Table.load(self._run.table_dir), self.options.costs)
+
     def _refit_job(self) -> FoldJob | None:
         """A fit on all rows of a candidate that single models will be delivered of, near the end of the search."""
         left = self.budget.left_for_search()
@@ -207,10 +213,8 @@ class Search:
     def _to_refit(self) -> list[Entry]:
         """Candidates of which one model alone stands in designs that may be delivered, the most promising first."""
         began = self.budget.elapsed()
-        table = Table.load(self._run.table_dir)
-        frontier = Frontier(self.problem, self._run, self.state, table, self.options.costs)
-        frontier.measure_parts()
-        names = frontier.worth_refitting(self.options.limits, MAX_REFITS)
+        self.frontier.measure_parts()
+        names = self.frontier.worth_refitting(self.options.limits, MAX_REFITS)
         self.journal.add_stage("frontier", clock.at(self.budget.started + began), self.budget.elapsed() - began)
         return [e for e in map(self.state.entries.__getitem__, names) if not e.refitted]
 
@@ -285,6 +289,8 @@ class Search:
             self._active.remove(entry)
             self.state.complete(entry)
             self._tell(entry, entry.score)
+            if entry.candidate.origin in ("lean", "student"):
+                self._refits = None  # it may be what is delivered
             if self.strategy.interactions.is_reference(entry.candidate):
                 self._screen(entry)
             self._refresh_leader()

@@ -1,0 +1,161 @@
+"""Limits, the Pareto front and selection, through the estimators and the command line."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabwright import AutoMLClassifier, AutoMLRegressor, load_model
+from tabwright.cli.main import main
+from tabwright.errors import OptionError
+from tabwright.objectives.measure import measure
+from tabwright.pipeline import TEACHER, graph_inputs
+
+
+def waves(n=900, seed=0):
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"a": rng.uniform(-3, 3, n), "b": rng.normal(size=n), "c": rng.choice(list("xyz"), n),
+                      "shop": [f"shop {k}" for k in rng.integers(0, 40, n)]})  # fmt: skip
+    return X, np.sin(2 * X["a"]) + 0.5 * X["b"] * (X["c"] == "x") + 0.1 * rng.normal(size=n)
+
+
+@pytest.fixture(scope="module")
+def free(tmp_path_factory):
+    """A finished run without limits, on disk."""
+    X, y = waves()
+    made = AutoMLRegressor(max_runtime_secs=None, max_models=6, nfolds=3, progress=False,
+                           export_checkpoints_dir=tmp_path_factory.mktemp("free") / "run")  # fmt: skip
+    return made.fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def fast():
+    """A run that leads with what takes few microseconds, of models that count costs."""
+    X, y = waves()
+    made = AutoMLRegressor(max_runtime_secs=None, max_models=10, nfolds=3, progress=False,
+                           objectives=("score", "latency_us"),
+                           constraints={"latency_us": 60, "size_mib": 2.0})  # fmt: skip
+    return made.fit(X, y)
+
+
+def test_the_front_is_measured_and_no_point_beats_another(free, tmp_path):
+    front = free.pareto(tmp_path / "front.svg")
+    assert front["measured"].all() and front["leader"].sum() == 1
+    assert front["score"].is_monotonic_increasing  # rmse: the best first
+    assert front["latency_p50_us"].is_monotonic_decreasing
+    assert len(front) >= 3
+    assert front["n_models"].nunique() > 1
+    picture = (tmp_path / "front.svg").read_text()
+    assert picture.count("<circle") == len(front) and picture.count('class="leader"') == 1
+
+
+def test_a_point_of_the_front_becomes_the_leader_and_is_remembered(free, tmp_path):
+    X, y = waves(seed=1)
+    before = free.model_performance(X, y)["rmse"]
+    front = free.pareto()
+    chosen = front.iloc[-1]
+    try:
+        free.select(design=chosen["design"])
+        assert str(free._finished.design) == chosen["design"]
+        report = free.export(tmp_path / "small.onnx")
+        assert report.profile.size_mib < front["size_mib"].max()
+        after = free.model_performance(X, y)["rmse"]
+        assert after > before
+        again = AutoMLRegressor.open(free.run_dir)
+        np.testing.assert_allclose(again.predict(X), free.predict(X), rtol=1e-6)
+        np.testing.assert_allclose(load_model(tmp_path / "small.onnx").predict(X), free.predict(X), rtol=1e-6)
+        middle = float(front["latency_p50_us"].median())
+        free.select(max_latency_us=middle)
+        sample = free._finished.sample
+        assert free.pareto().query("leader")["latency_p50_us"].iloc[0] <= middle
+        assert measure((tmp_path / "small.onnx").read_bytes(), graph_inputs(sample)).size_mib > 0
+    finally:
+        free.select(design=front.iloc[0]["design"])
+
+
+def test_what_can_not_be_selected_gets_one_sentence(free):
+    for limits, told in (
+        ({"max_latency_us": 0.5}, "no model with latency_us <= 0.5: the nearest"),
+        ({"design": "mlp_9 x7"}, "which is no point of the front"),
+        ({}, "takes either limits or a design"),
+        ({"max_size_mib": -1}, "give a number above 0"),
+    ):
+        with pytest.raises(OptionError, match=told):
+            free.select(**limits)
+
+
+def test_limits_hold_for_the_exported_file(fast, tmp_path):
+    X, y = waves(seed=1)
+    report = fast.export(tmp_path / "m.onnx")
+    assert report.profile.size_mib <= 2.0
+    assert fast.pareto().query("leader")["latency_p50_us"].iloc[0] <= 60
+    assert fast.model_performance(X, y)["rmse"] < 0.4
+    origins = {e.candidate.origin for e in fast._finished.state.entries.values()}
+    assert "student" in origins
+    assert any(e.refitted for e in fast._finished.state.entries.values())
+    assert fast.failures().empty
+
+
+def test_a_student_learns_from_its_teacher(fast):
+    students = [e for e in fast._finished.state.finished() if TEACHER in e.candidate.params]
+    assert students
+    for entry in students:
+        assert {m for m, _ in entry.candidate.params[TEACHER]} <= set(fast._finished.state.entries)
+        assert entry.score < 0.5 * np.std(waves()[1])
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_students_of_classes(classes, tmp_path):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=800), "b": rng.normal(size=800)})
+    y = np.digitize(X["a"] + X["b"] ** 2 + 0.2 * rng.normal(size=800), [0.4, 1.2, 2.5][: classes - 1])
+    made = AutoMLClassifier(max_runtime_secs=None, max_models=8, nfolds=3, progress=False,
+                            constraints={"latency_us": 200}).fit(X, y)  # fmt: skip
+    students = [e for e in made._finished.state.entries.values() if TEACHER in e.candidate.params]
+    assert students and all(e.status == "ok" for e in students)
+    made.export(tmp_path / "m.onnx")
+    assert made.failures().empty
+
+
+def test_limits_that_nothing_keeps_lead_with_the_nearest_and_say_so():
+    X, y = waves(300)
+    made = AutoMLRegressor(max_runtime_secs=None, max_models=3, nfolds=2, progress=False,
+                           constraints={"latency_us": 0.5, "memory_mib": 500})  # fmt: skip
+    told = "No model with latency_us <= 0.5 and memory_mib <= 500 was found: the nearest"
+    with pytest.warns(UserWarning, match=told):
+        made.fit(X, y)
+    assert made.leader.members
+
+
+def test_runs_under_limits_resume_with_their_choice(tmp_path):
+    X, y = waves(400)
+    options = {"nfolds": 2, "progress": False, "export_checkpoints_dir": tmp_path / "run", "n_jobs": 2}
+    made = AutoMLRegressor(max_runtime_secs=None, max_models=5, constraints={"latency_us": 80}, **options).fit(X, y)
+    opened = AutoMLRegressor.open(tmp_path / "run")
+    assert opened._finished.design == made._finished.design
+    with pytest.warns(UserWarning, match="nothing to do"):
+        resumed = AutoMLRegressor.resume(tmp_path / "run", progress=False)
+    assert resumed._finished.design.n_models >= 1
+    assert resumed.pareto().query("leader")["latency_p50_us"].iloc[0] <= 80
+
+
+def test_command_line(tmp_path, capsys):
+    X, y = waves(400)
+    data = tmp_path / "t.csv"
+    X.assign(y=y).to_csv(data, index=False)
+    run = str(tmp_path / "run")
+    fit = ["fit", str(data), "--target", "y", "--out", run, "--max-models", "4", "--nfolds", "2", "--quiet",
+           "--max-runtime-secs", "60", "--max-size-mib", "3", "--objectives", "score,latency_us"]  # fmt: skip
+    assert main(fit) == 0
+    capsys.readouterr()
+    assert main(["select", run, "--plot", str(tmp_path / "f.svg")]) == 0
+    shown = capsys.readouterr().out
+    assert "design" in shown and "* " in shown and (tmp_path / "f.svg").exists()
+    assert main(["select", run, "--max-latency-us", "60"]) == 0
+    assert "leader: " in capsys.readouterr().out
+    assert json.loads((tmp_path / "run/design.json").read_text())["design"]
+    assert main(["select", run, "--max-latency-us", "0.1"]) == 2
+    assert "the nearest" in capsys.readouterr().err
+    assert main(["fit", str(data), "--target", "y", "--out", run + "2", "--objectives", "score,beauty"]) == 2
+    assert "holds 'beauty'" in capsys.readouterr().err
