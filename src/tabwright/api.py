@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,9 @@ from tabwright.search.budget import Budget
 from tabwright.store.run_dir import RunDir
 from tabwright.stored import target_name
 from tabwright.types import Array, Floats, Kind, Task
+
+if TYPE_CHECKING:
+    from tabwright.explain import Explanation
 
 
 class _AutoML(BaseEstimator):  # type: ignore[misc]
@@ -271,6 +274,24 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         y_true, keep = read_target(y_column, str(y_column.name), schema.classes)
         prediction = self._predict_canonical(frame[keep])
         return evaluate(finished.problem.task, y_true, prediction, finished.ensemble.threshold)
+
+    def explain(self, X: Any = None, y: Any = None, **options: Any) -> Explanation:
+        """What moves the predictions, where they are wrong, and whom they treat differently; in raw columns.
+
+        Parameters
+        ----------
+        X : table or path, optional
+            Rows to explain. By default a sample of the training table, where all that needs true values is told by
+            the fold models that have not seen the row.
+        y : array-like or str, optional
+            True values, or the name of their column in ``X``.
+        **options
+            seed, max_rows, max_evaluations: see :func:`tabwright.explain.explain`.
+        """
+        from tabwright.explain.run import explain_run
+
+        finished = self._fitted()
+        return explain_run(finished, getattr(self, "classes_", np.empty(0, object)), X, y, **options)
 
     # --- export -----------------------------------------------------------------------------------------------
 
