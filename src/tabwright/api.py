@@ -17,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 from tabwright import automl, clock, leaderboard
 from tabwright.automl import Finished
 from tabwright.config import Config, check_positive
+from tabwright.conformal import decide, required
 from tabwright.data.quality import quality_report
 from tabwright.data.readers import NOTES, read_table
 from tabwright.data.table import Table
@@ -28,11 +29,12 @@ from tabwright.metrics import evaluate, full_proba
 from tabwright.objectives.measure import measure
 from tabwright.pipeline import Ensemble
 from tabwright.progress import observer_for
+from tabwright.runtime import named
 from tabwright.schema import Schema
 from tabwright.search.budget import Budget
 from tabwright.store.run_dir import RunDir
 from tabwright.stored import target_name
-from tabwright.types import Array, Floats, Kind, Task
+from tabwright.types import Array, Bools, Floats, Kind, Task
 
 if TYPE_CHECKING:
     from tabwright.explain import Explanation
@@ -389,6 +391,10 @@ class AutoMLRegressor(RegressorMixin, _AutoML):  # type: ignore[misc]
         """Predictions, float64 (n_rows,), in the target's unit."""
         return self._predict_canonical(X)[:, 0]
 
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Floats:
+        """Lower and upper ends, float64 (n_rows, 2); see :meth:`tabwright.runtime.Model.predict_interval`."""
+        return required(self._fitted().conformal()).interval(self.predict(X), coverage)
+
 
 class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     """AutoML for classes, two or many.
@@ -445,6 +451,14 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> Floats:
         """Class probabilities, float64 (n_rows, n_classes), columns in the order of ``classes_``."""
         return full_proba(self._predict_canonical(X))
+
+    def predict_set(self, X: Any, coverage: float = 0.9, *, empty: bool = False) -> Bools:
+        """Sets of classes, bool (n_rows, n_classes); see :meth:`tabwright.runtime.Model.predict_set`."""
+        return required(self._fitted().conformal()).sets(self.predict_proba(X), coverage, empty=empty)
+
+    def decide(self, X: Any, costs: Any = None, abstain_cost: float | None = None) -> Array:
+        """Classes of least expected cost, or None; see :meth:`tabwright.runtime.Model.decide`."""
+        return named(self.classes_, decide(self.predict_proba(X), costs, abstain_cost))
 
 
 __all__ = ["AutoMLClassifier", "AutoMLRegressor", "Kind"]
