@@ -1,6 +1,6 @@
 """Coverage of intervals and sets over seeds, and how Shapley values add up and what they cost, by table.
 
-python benchmarks/explain.py --data DIR [--datasets a,b] [--seeds 10] [--seconds 10] [--coverage 0.9]
+python benchmarks/explain.py --data DIR [--datasets a,b] [--seeds 10] [--models 3] [--coverage 0.9]
 
 Each seed is another hold-out of a fifth. "python" is the estimator, "onnx" the exported file's own outputs; "strict"
 allows empty sets, without which a set always holds the predicted class and so covers at least the model's accuracy.
@@ -52,7 +52,8 @@ def main() -> None:
     ap.add_argument("--data")
     ap.add_argument("--datasets", default="all")
     ap.add_argument("--seeds", type=int, default=10)
-    ap.add_argument("--seconds", type=float, default=10)
+    ap.add_argument("--models", type=int, default=3, help="so that load does not decide what is measured")
+    ap.add_argument("--seconds", type=float, default=300)
     ap.add_argument("--coverage", type=float, default=0.9)
     ap.add_argument("--max-rows", type=int, default=25_000, help="larger tables are sampled to so many rows")
     args = ap.parse_args()
@@ -65,7 +66,9 @@ def main() -> None:
             train, test = data.split(seed)
             if len(train) > args.max_rows:
                 train = train.sample(args.max_rows, random_state=seed)
-            aml = data.estimator(max_runtime_secs=args.seconds, seed=seed).fit(train, target=data.target)
+            options = {"max_models": args.models, "max_runtime_secs": args.seconds, "nfolds": 5, "seed": seed}
+            aml = data.estimator(**options).fit(train, target=data.target)
+            assert aml.leader.members, f"{data.name}, seed {seed}: nothing was fitted in time"
             with tempfile.TemporaryDirectory() as folder:
                 aml.export(Path(folder) / "m.onnx")
                 results.append(coverage(data, aml, load_model(Path(folder) / "m.onnx"), test, args.coverage))
