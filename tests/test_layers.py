@@ -8,7 +8,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "tabwright"
 LAYERS = (
     ("errors", "types", "clock", "interrupts", "datasets", "__init__"),
-    ("space", "seal", "codec", "timestamps", "names", "ort"),
+    ("space", "seal", "codec", "timestamps", "names", "ort", "shapley", "charts", "conformal"),
     ("coerce", "signature"),
     ("schema",),
     ("reference",),
@@ -26,7 +26,7 @@ LAYERS = (
     ("batch", "examples"),
     ("inputs", "audit"),
     ("timeline",),
-    ("serve",),
+    ("serve", "explain"),
     ("api", "replay"),
     ("cli", "testing"),
     ("__main__",),
@@ -34,8 +34,7 @@ LAYERS = (
 RANK = {name: k for k, names in enumerate(LAYERS) for name in names}
 SCORING = {
     "runtime", "schema", "seal", "signature", "errors", "types", "coerce", "timestamps", "names", "ort", "reference",
-    "interrupts",
-    "__init__",
+    "interrupts", "shapley", "conformal", "__init__",
 }  # fmt: skip
 
 

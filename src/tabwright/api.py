@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from tabwright import automl, clock, delivery, front, leaderboard
 from tabwright.automl import Finished
 from tabwright.codec import write_for_user
 from tabwright.config import Config, check_positive
+from tabwright.conformal import decide, required
 from tabwright.data.quality import quality_report
 from tabwright.data.readers import NOTES, read_table
 from tabwright.data.table import Table
@@ -30,12 +31,16 @@ from tabwright.objectives.design import Design
 from tabwright.objectives.measure import measure
 from tabwright.pipeline import Ensemble, graph_inputs
 from tabwright.progress import observer_for
+from tabwright.runtime import named
 from tabwright.schema import Schema
 from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
 from tabwright.store.run_dir import RunDir
 from tabwright.stored import target_name
-from tabwright.types import Array, Floats, Kind, Task
+from tabwright.types import Array, Bools, Floats, Kind, Task
+
+if TYPE_CHECKING:
+    from tabwright.explain import Explanation
 
 
 class _AutoML(BaseEstimator):  # type: ignore[misc]
@@ -332,6 +337,24 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         prediction = self._predict_canonical(frame[keep])
         return evaluate(finished.problem.task, y_true, prediction, finished.ensemble.threshold)
 
+    def explain(self, X: Any = None, y: Any = None, **options: Any) -> Explanation:
+        """What moves the predictions, where they are wrong, and whom they treat differently; in raw columns.
+
+        Parameters
+        ----------
+        X : table or path, optional
+            Rows to explain. By default a sample of the training table, where all that needs true values is told by
+            the fold models that have not seen the row.
+        y : array-like or str, optional
+            True values, or the name of their column in ``X``.
+        **options
+            seed, max_rows, max_evaluations: see :func:`tabwright.explain.explain`.
+        """
+        from tabwright.explain.run import explain_run
+
+        finished = self._fitted()
+        return explain_run(finished, getattr(self, "classes_", np.empty(0, object)), X, y, **options)
+
     # --- export -----------------------------------------------------------------------------------------------
 
     def export(self, path: str | Path, signing_key: Any = None) -> ExportReport:
@@ -428,6 +451,10 @@ class AutoMLRegressor(RegressorMixin, _AutoML):  # type: ignore[misc]
         """Predictions, float64 (n_rows,), in the target's unit."""
         return self._predict_canonical(X)[:, 0]
 
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Floats:
+        """Lower and upper ends, float64 (n_rows, 2); see :meth:`tabwright.runtime.Model.predict_interval`."""
+        return required(self._fitted().conformal()).interval(self.predict(X), coverage)
+
 
 class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     """AutoML for classes, two or many.
@@ -490,6 +517,14 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> Floats:
         """Class probabilities, float64 (n_rows, n_classes), columns in the order of ``classes_``."""
         return full_proba(self._predict_canonical(X))
+
+    def predict_set(self, X: Any, coverage: float = 0.9, *, empty: bool = False) -> Bools:
+        """Sets of classes, bool (n_rows, n_classes); see :meth:`tabwright.runtime.Model.predict_set`."""
+        return required(self._fitted().conformal()).sets(self.predict_proba(X), coverage, empty=empty)
+
+    def decide(self, X: Any, costs: Any = None, abstain_cost: float | None = None) -> Array:
+        """Classes of least expected cost, or None; see :meth:`tabwright.runtime.Model.decide`."""
+        return named(self.classes_, decide(self.predict_proba(X), costs, abstain_cost))
 
 
 __all__ = ["AutoMLClassifier", "AutoMLRegressor", "Kind"]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tabwright import clock, delivery, interrupts, reference
 from tabwright.config import Config
+from tabwright.conformal import Conformal, calibrate
 from tabwright.data.infer import infer_schema
 from tabwright.data.splits import make_folds
 from tabwright.data.table import Table
@@ -118,7 +119,27 @@ class Finished:
     def package(self, ensemble: Ensemble | None = None) -> Package:
         """What ``export`` needs."""
         facts = {"validation": self.metrics, "sort_metric": self.problem.metric.name}
-        return Package(ensemble or self.ensemble, self.schema, facts, self.sample, self.reference)
+        chosen = ensemble or self.ensemble
+        return Package(chosen, self.schema, facts, self.sample, self.reference, self.conformal(chosen))
+
+    def conformal(self, ensemble: Ensemble | None = None) -> Conformal | None:
+        """Intervals or sets of an ensemble (the leader by default), from its out-of-fold predictions."""
+        prediction = self.out_of_fold(ensemble or self.ensemble)
+        if prediction is None:
+            return None
+        return calibrate(self.problem.task, self.problem.user_y(self.problem.evaluation_rows()), prediction)
+
+    def out_of_fold(self, ensemble: Ensemble) -> Floats | None:
+        """An ensemble's predictions for ``problem.evaluation_rows()``, in canonical form; None where they are gone."""
+        if not ensemble.members:
+            return np.tile(np.array(ensemble.constant), (len(self.problem.evaluation_rows()), 1))
+        terms = []
+        for member in ensemble.members:
+            entry = self.state.entries.get(member.model_id)
+            if entry is None or entry.prediction is None:
+                return None
+            terms.append(member.weight * entry.prediction)
+        return np.asarray(np.sum(terms, axis=0))
 
 
 def fit(

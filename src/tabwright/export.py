@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 from tabwright import signature
 from tabwright.codec import write_for_user
+from tabwright.conformal import Conformal
 from tabwright.data.table import Table
 from tabwright.errors import OptionError
 from tabwright.features.base import Inputs
@@ -57,6 +59,7 @@ class Package:
     metrics: Mapping[str, Any]
     sample: Table  # rows to check and measure with
     reference: Mapping[str, Any] = field(default_factory=dict)  # see tabwright.reference
+    conformal: Conformal | None = None
 
 
 def serialise(
@@ -67,13 +70,37 @@ def serialise(
     inputs = Inputs(graph, package.schema)
     canonical = package.ensemble.to_onnx(inputs)
     classes = package.schema.classes or ()
-    emit_outputs(graph, package.ensemble, canonical, classes)
+    proba = emit_outputs(graph, package.ensemble, canonical, classes)
+    if package.conformal is not None:
+        emit_uncertainty(graph, package.conformal, proba, package.ensemble.n_classes)
     facts = metadata_json(_metadata(package, parity, profile))
     metadata = {"tabwright": facts, KEY: PLACEHOLDER}
     if signing_key is None:
         return seal(graph.build(metadata).SerializeToString())
     metadata[signature.KEY] = signature.PLACEHOLDER
     return seal(signature.sign(graph.build(metadata).SerializeToString(), signing_key))
+
+
+def emit_uncertainty(graph: Graph, conformal: Conformal, values: str, n_classes: int) -> None:
+    """Declare ``prediction_low`` and ``prediction_high``, or ``prediction_set``, at a coverage of 90 %.
+
+    ``values`` is the prediction, (rows, 1), or the probabilities, (rows, n_classes).
+    """
+    k = conformal.exported
+    if k is None:
+        return
+    axis = graph.const(np.array([1], np.int64))
+    if len(conformal.least):
+        enough = graph.node("GreaterOrEqual", values, graph.const(conformal.least[k]))
+        best = graph.node("GreaterOrEqual", values, graph.node("ReduceMax", values, axis, keepdims=1))
+        graph.output("prediction_set", graph.node("Or", enough, best), TensorProto.BOOL, n_classes)
+        return
+    value = graph.node("Squeeze", values, axis)
+    above = graph.node("Greater", values, graph.const(conformal.edges[None, :]))
+    where = graph.node("ReduceSum", graph.node("Cast", above, to=TensorProto.INT64), axis, keepdims=0)
+    for name, table in (("prediction_low", conformal.low), ("prediction_high", conformal.high)):
+        shift = graph.node("Gather", graph.const(np.ascontiguousarray(table[:, k])), where)
+        graph.output(name, graph.node("Add", value, shift), TensorProto.DOUBLE, None)
 
 
 def _metadata(package: Package, parity: Parity | None, profile: Profile | None) -> dict[str, Any]:
@@ -88,6 +115,7 @@ def _metadata(package: Package, parity: Parity | None, profile: Profile | None) 
         "metrics": dict(package.metrics),
         "threshold": ensemble.threshold,
         "reference": dict(package.reference),
+        "conformal": package.conformal.to_json() if package.conformal else None,
         "members": [
             {"model_id": m.model_id, "family": m.family, "weight": m.weight, "folds": len(m.folds)}
             for m in ensemble.members

@@ -139,12 +139,12 @@ class Ensemble:
         return graph.node("Expand", graph.const(np.array([self.constant])), shape)
 
 
-def emit_outputs(graph: Graph, ensemble: Ensemble, canonical: str, classes: Sequence[Any]) -> None:
-    """Declare the file's outputs: ``prediction``, or ``probabilities`` and ``label``."""
+def emit_outputs(graph: Graph, ensemble: Ensemble, canonical: str, classes: Sequence[Any]) -> str:
+    """Declare the file's outputs, ``prediction`` or ``probabilities`` and ``label``; the first as (rows, width)."""
     squeeze = graph.const(np.array([1], np.int64))
     if ensemble.task is Task.REGRESSION:
         graph.output("prediction", graph.node("Squeeze", canonical, squeeze), TensorProto.DOUBLE, None)
-        return
+        return canonical
     if ensemble.n_classes == 2:
         rest = graph.node("Sub", graph.const(1.0), canonical)
         proba = graph.node("Concat", rest, canonical, axis=1)
@@ -160,6 +160,7 @@ def emit_outputs(graph: Graph, ensemble: Ensemble, canonical: str, classes: Sequ
     )
     dtype = TensorProto.INT64 if whole else TensorProto.STRING
     graph.output("label", graph.node("Gather", graph.const(labels), code), dtype, None)
+    return proba
 
 
 def graph_inputs(table: Table) -> dict[str, Array]:

@@ -2,7 +2,9 @@
 
 An exported file is one ONNX graph with the inputs ``numbers`` (double, rows x P) and ``strings`` (string, rows x Q),
 each absent where the model has no such column; with the outputs ``prediction`` (double, rows), or
-``probabilities`` (double, rows x classes) and ``label`` (rows); and with JSON under the metadata key ``tabwright``.
+``probabilities`` (double, rows x classes) and ``label`` (rows); with ``prediction_low`` and ``prediction_high``
+(double, rows) or ``prediction_set`` (bool, rows x classes) of 90 % coverage; and with JSON under the metadata key
+``tabwright``.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from tabwright import coerce, ort, seal
+from tabwright.conformal import Conformal, decide, required
 from tabwright.errors import DataError, MissingExtraError, ModelFileError
 from tabwright.names import clean_names
 from tabwright.schema import Column, Schema, encode, require_columns
-from tabwright.types import Array, Floats, Kind, Strings
+from tabwright.types import Array, Bools, Floats, Kind, Strings
 
 METADATA_KEY = "tabwright"
 FORMAT = 1
@@ -46,6 +49,8 @@ class Model:
         self.schema = Schema.from_json(metadata["schema"])
         self.metrics: dict[str, Any] = metadata.get("metrics", {})
         self.classes_ = _classes(metadata)
+        stored = metadata.get("conformal")
+        self.conformal = None if stored is None else Conformal.from_json(stored)
         self._session = session
         self._run = session.run
         inputs = {i.name for i in session.get_inputs()}
@@ -96,6 +101,43 @@ class Model:
         if not self._is_classifier:
             raise DataError("this model predicts a number and has no classes", "call predict")
         return self._score(X, "probabilities")
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Floats:
+        """Lower and upper ends, float64 (n_rows, 2), between which the true value lies with that probability.
+
+        Raises
+        ------
+        DataError
+            For a classifier, or a file without a calibration.
+        OptionError
+            For a coverage above what the calibration rows suffice for, or no number between 0 and 1.
+        """
+        if self._is_classifier:
+            raise DataError("this model predicts classes, which have no interval", "call predict_set")
+        return required(self.conformal).interval(self.predict(X), coverage)
+
+    def predict_set(self, X: Any, coverage: float = 0.9, *, empty: bool = False) -> Bools:
+        """Classes among which the true one is with that probability, bool (n_rows, n_classes) as in ``classes_``.
+
+        The predicted class is always among them, unless ``empty`` allows sets that hold none; these come nearer to
+        the coverage where the model is right more often than that. Errors as in :meth:`predict_interval`.
+        """
+        return required(self.conformal).sets(self.predict_proba(X), coverage, empty=empty)
+
+    def decide(self, X: Any, costs: Any = None, abstain_cost: float | None = None) -> Array:
+        """The class of least expected cost, (n_rows,), in an object array with None where no answer costs less.
+
+        Parameters
+        ----------
+        X : table or row
+        costs : array-like, shape (n_classes, n_classes), optional
+            ``costs[true][said]`` in the order of ``classes_``; 1 for every error by default.
+        abstain_cost : float, optional
+            Of no answer; without costs, 0.2 answers where a class has a probability of at least 0.8.
+        """
+        codes = decide(self.predict_proba(X), costs, abstain_cost)
+        assert self.classes_ is not None
+        return named(self.classes_, codes)
 
     def encode(self, X: Any) -> dict[str, Array]:
         """The graph's inputs for X, by name."""
@@ -183,6 +225,13 @@ def _string(value: Any, column: Column) -> str:
         text = value.strip()
         return "" if text in _MISSING else text
     return str(coerce.strings([value], column.name)[0])
+
+
+def named(classes: Array, codes: Array) -> Array:
+    """Classes of codes as an object array, None for -1."""
+    out: Array = np.empty(len(codes), dtype=object)
+    out[:] = [None if k < 0 else classes[k] for k in codes.tolist()]
+    return out
 
 
 def _spell(value: Any) -> int | str:

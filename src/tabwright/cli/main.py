@@ -13,6 +13,7 @@ from tabwright.cli.audit import AUDIT
 from tabwright.cli.base import Command
 from tabwright.cli.demo import DEMO
 from tabwright.cli.evaluate import EVALUATE
+from tabwright.cli.explain import EXPLAIN
 from tabwright.cli.export import EXPORT
 from tabwright.cli.failures import FAILURES
 from tabwright.cli.fit import FIT
@@ -27,8 +28,8 @@ from tabwright.cli.serve import SERVE
 from tabwright.errors import UserError
 
 COMMANDS: tuple[Command, ...] = (
-    FIT, RESUME, LEADERBOARD, SELECT, EXPORT, PREDICT, EVALUATE, PROFILE, FAILURES, AUDIT, REPLAY, SERVE, KEYS,
-    DEMO,
+    FIT, RESUME, LEADERBOARD, SELECT, EXPORT, PREDICT, EVALUATE, PROFILE, EXPLAIN, FAILURES, AUDIT, REPLAY, SERVE,
+    KEYS, DEMO,
 )  # fmt: skip
 
 

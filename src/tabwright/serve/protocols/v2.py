@@ -98,6 +98,9 @@ def output_types(served: Served) -> dict[str, tuple[str, list[int]]]:
         first = served.classes[0]
         label = "BOOL" if isinstance(first, bool) else "INT64" if isinstance(first, int) else "BYTES"
         found = {"label": (label, [-1]), "probabilities": ("FP64", [-1, len(served.classes)])}
+    extra = {"prediction_low": ("FP64", [-1]), "prediction_high": ("FP64", [-1]),
+             "prediction_set": ("BOOL", [-1, len(served.classes)])}  # fmt: skip
+    found |= {name: extra[name] for name in served.model.outputs if name in extra}
     return found | {"prediction_id": ("BYTES", [-1])}
 
 
@@ -248,8 +251,10 @@ def answer(found: Prediction, asked: Asked) -> Response:
     outputs, tail = [], []
     for name in asked.outputs:
         kind, shape = types[name]
-        values: Any = found.outputs["probabilities"] if name == "probabilities" else (
-            found.ids if name == "prediction_id" else found.labels())  # fmt: skip
+        if name == "prediction_id":
+            values: Any = found.ids
+        else:
+            values = found.labels() if name == "label" else found.outputs[name]
         entry: dict[str, Any] = {"name": name, "datatype": kind, "shape": [n_rows, *shape[1:]]}
         if name in asked.binary:
             tail.append(_to_binary(values, kind))
