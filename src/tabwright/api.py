@@ -228,7 +228,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         for model_id in wanted:
             if model_id not in finished.profiles:
                 finished.profiles[model_id] = self._measure(model_id)
-        return leaderboard.table(finished.state, finished.profiles)
+        return leaderboard.table(finished.state, finished.profiles, finished.averaging_gain())
 
     def _measure(self, model_id: str) -> dict[str, float]:
         finished = self._fitted()

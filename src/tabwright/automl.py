@@ -19,7 +19,7 @@ from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
 from tabwright.engine.local import LocalEngine
 from tabwright.errors import OptionError, ParityError
-from tabwright.export import Package, in_memory
+from tabwright.export import Package, in_memory, serialise
 from tabwright.interrupts import Interrupts
 from tabwright.metrics import best_threshold, evaluate, find_metric
 from tabwright.models.base import Family
@@ -100,8 +100,18 @@ class Finished:
         if self._frontier is None:
             names = self.config.costs or ("latency_us",)
             self._frontier = Frontier(self.problem, self.run, self.state, load_table(self.run), names)
-            self._frontier.measure_parts()
+            self._frontier.emit = self.emit
         return self._frontier
+
+    def averaging_gain(self) -> float:
+        """What averaging fold models gains the leader over its out-of-fold score, >= 0; 0 where the run is gone."""
+        if self.design.n_models == len(self.design.shares) or not self.run.config_file.exists():
+            return 0.0
+        return self.frontier.averaging(self.design).gain(self.design)
+
+    def emit(self, ensemble: Ensemble) -> bytes:
+        """The file of an ensemble of this run."""
+        return serialise(self.package(ensemble))
 
     def as_delivered(self, design: Design) -> Design:
         """A design with refits in the place of single fold models, where there are some."""
@@ -313,13 +323,14 @@ def _search_and_assemble(
             began = budget.elapsed()
             journal.add_event("finished", f"search ended after {began:.1f} s")
             notes = [*notes, *_what_limited(state, search, n_before, config, journal)]
-            design = None
-            if config.limits and state.finished():
+            limited = bool(config.limits and state.finished())
+            finished = _finish(run, table, problem, state, config, notes, Design() if limited else None)
+            if limited:
+                search.frontier.emit = finished.emit
                 delivered = delivery.choose(search.frontier, state, config.limits, 0.6 * budget.left())
-                design = delivered.design
-                notes.extend(delivered.notes)
-                delivery.remember(run, design)
-            finished = _finish(run, table, problem, state, config, notes, design)
+                finished.deliver(delivered.design)
+                finished.notes.extend(delivered.notes)
+                delivery.remember(run, delivered.design)
             journal.add_stage("ensembling", clock.at(budget.started + began), budget.elapsed() - began)
         finally:
             journal.close()
@@ -352,7 +363,7 @@ def _finish(
 ) -> Finished:  # fmt: skip
     if design is None:
         design = Design.whole(state.leader.weights, problem.n_folds)
-    else:
+    elif design.shares:
         state.lead(design.weights)
     ensemble = _with_threshold(assemble(run, problem, design, state.leader.name), problem, state)
     chosen = np.sort(np.random.default_rng(config.seed).permutation(table.n_rows)[:SAMPLE_ROWS])

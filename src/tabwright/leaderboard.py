@@ -48,10 +48,12 @@ def score_interval(
     return float(centre + low), float(centre + high)
 
 
-def table(state: State, profiles: dict[str, dict[str, float]]) -> pd.DataFrame:
+def table(state: State, profiles: dict[str, dict[str, float]], averaging_gain: float = 0.0) -> pd.DataFrame:
     """One row per candidate and one for the ensemble, best first; see :data:`COLUMNS`.
 
-    The leader's score and interval are corrected for its having been chosen on the rows that it is scored on.
+    Candidates are scored out of fold, each row by one fold's model. The leader's score and interval are those of what
+    is delivered: better by ``averaging_gain`` (see :mod:`tabwright.ensemble.averaging`), and worse by what its having
+    been chosen on the rows that it is scored on has flattered it.
     """
     problem = state.problem
     rows = problem.evaluation_rows()
@@ -88,7 +90,7 @@ def table(state: State, profiles: dict[str, dict[str, float]]) -> pd.DataFrame:
             row["score_ci_low"], row["score_ci_high"] = score_interval(problem.metric, y, row["_prediction"], weight)
     leading = next((row for row in out if row["model_id"] == state.leader.name), None)
     if leading is not None:
-        bias = state.selection_bias() * (-1.0 if problem.metric.greater_is_better else 1.0)
+        bias = (state.selection_bias() - averaging_gain) * (-1.0 if problem.metric.greater_is_better else 1.0)
         for name in ("score", "score_ci_low", "score_ci_high"):
             leading[name] += bias
     _mark_front(out, problem)

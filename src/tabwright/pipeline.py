@@ -64,7 +64,7 @@ class Member:
         cache: dict[int, Floats] = {}
         raw = np.zeros(())
         for fold in self.folds:
-            raw = raw + fold.model.predict(_features(fold.features, table, cache))
+            raw = raw + fold.model.predict(apply_features(fold.features, table, cache))
         return apply_link(raw / len(self.folds), self.folds[0].model.link, task)
 
     def to_onnx(self, inputs: Inputs, task: Task) -> str:
@@ -74,8 +74,8 @@ class Member:
         return link_to_onnx(graph, raw, self.folds[0].model.link, task)
 
 
-def _features(features: FittedFeatures, table: Table, cache: dict[int, Floats]) -> Floats:
-    """Features of a table; parts that the folds share (the same objects) are computed once."""
+def apply_features(features: FittedFeatures, table: Table, cache: dict[int, Floats]) -> Floats:
+    """Features of a table; parts that models share (the same objects) are computed once."""
     blocks = []
     for part in features.parts:
         if id(part) not in cache:

@@ -26,12 +26,12 @@ from tabwright.objectives.limits import excess
 from tabwright.objectives.measure import Profile, measure
 from tabwright.objectives.resident import resident_mib
 from tabwright.onnx.graph import Graph
-from tabwright.pipeline import emit_outputs, graph_inputs
+from tabwright.pipeline import Ensemble, apply_features, emit_outputs, graph_inputs
 from tabwright.search.assemble import assemble
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
 from tabwright.store.run_dir import RunDir
-from tabwright.types import Array, Task
+from tabwright.types import Array, Floats, Task
 
 PROBE_ROWS = 1000
 SAMPLE_ROWS = 256  # measured with, one by one
@@ -72,6 +72,7 @@ class Frontier:
     def __init__(self, problem: Problem, run: RunDir, state: State, table: Table, names: tuple[str, ...]) -> None:
         self._problem, self._run, self._state, self._table = problem, run, state, table
         self.names = names
+        self.emit: Callable[[Ensemble], bytes] = self._bare  # what is measured: the file that would be written
         self.cost = CostModel()
         self._parts: dict[str, FittedPart] = {}
         rows = np.sort(np.random.default_rng(0).permutation(table.n_rows)[:SAMPLE_ROWS])
@@ -80,6 +81,7 @@ class Frontier:
         self._y = problem.user_y(self._rows)
         self._weight = None if problem.weight is None else problem.weight[self._rows]
         self._averaging: Averaging | None = None
+        self._made: dict[int, Floats] = {}  # features of the probe rows that candidates share
         self._points: dict[Design, Point] = {}  # measured ones
         self._scores: dict[Design, float] = {}
         self._ratios: dict[str, list[float]] = {"latency_p99_us": [], "memory_mib": []}
@@ -186,10 +188,12 @@ class Frontier:
             self._averaging = Averaging(problem.task, problem.metric, problem.user_prediction, residuals)
         for share in design.shares:
             if share.model_id not in self._averaging:
-                models = [
-                    load_fold_model(self._run, share.model_id, k, self._parts) for k in range(self._problem.n_folds)
-                ]
-                self._averaging.add(share.model_id, models[0].model.link, [m.raw(self._probe) for m in models])
+                folds = range(self._problem.n_folds)
+                models = [load_fold_model(self._run, share.model_id, k, self._parts) for k in folds]
+                raw = [m.model.predict(apply_features(m.features, self._probe, self._made)) for m in models]
+                self._averaging.add(share.model_id, models[0].model.link, raw)
+                shared = {id(part) for part in self._parts.values()}  # others die with the models, and their ids
+                self._made = {key: made for key, made in self._made.items() if key in shared}
         return self._averaging
 
     # --- prices ------------------------------------------------------------------------------------------------
@@ -227,11 +231,7 @@ class Frontier:
         """Export a design to memory and measure it."""
         if design in self._points:
             return self._points[design]
-        ensemble = assemble(self._run, self._problem, design, parts=self._parts)
-        graph = Graph()
-        canonical = ensemble.to_onnx(Inputs(graph, self._table.schema))
-        emit_outputs(graph, ensemble, canonical, self._table.schema.classes or ())
-        data = graph.build({}).SerializeToString()
+        data = self.emit(assemble(self._run, self._problem, design, parts=self._parts))
         profile = measure(data, self._inputs, seconds=0.5)
         costs = self._predicted(design)
         costs |= {"latency_us": profile.latency_p50_us, "latency_p99_us": profile.latency_p99_us,
@@ -245,6 +245,13 @@ class Frontier:
         self._points[design] = Point(design, self.score(design), costs, profile)
         return self._points[design]
 
+    def _bare(self, ensemble: Ensemble) -> bytes:
+        graph = Graph()
+        canonical = ensemble.to_onnx(Inputs(graph, self._table.schema))
+        emit_outputs(graph, ensemble, canonical, self._table.schema.classes or ())
+        data: bytes = graph.build({}).SerializeToString()
+        return data
+
     # --- choices -----------------------------------------------------------------------------------------------
 
     def choose(
@@ -254,6 +261,7 @@ class Frontier:
 
         ``finish`` may put refits in the place of single fold models of a design before it is measured.
         """
+        self.measure_parts(until)
         tried: dict[Design, Point] = {}
         while True:
             priced = [self.point(finish(d)) for d in self.designs(limits, until)]
