@@ -140,6 +140,43 @@ def test_runs_under_limits_resume_with_their_choice(tmp_path):
     assert resumed.pareto().query("leader")["latency_p50_us"].iloc[0] <= 80
 
 
+def share_of_high(_y, prediction, X):
+    """A user's objective: how many rows of a category are predicted above a half."""
+    return float((prediction[:, 1] > 0.5)[X["c"] == "x"].mean())
+
+
+def test_objectives_that_read_predictions():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=900), "group": rng.choice(["m", "f"], 900),
+                      "c": rng.choice(["x", "y"], 900)})  # fmt: skip
+    y = np.where(X["a"] + 1.2 * (X["group"] == "m") + 0.7 * rng.normal(size=900) > 0.6, "yes", "no")
+    options = {"max_runtime_secs": None, "max_models": 8, "nfolds": 3, "progress": False}
+    made = AutoMLClassifier(objectives=("score", "demographic_parity:group", share_of_high), **options).fit(X, y)
+    front = made.pareto()
+    own = f"{__name__}:share_of_high"
+    assert front[["demographic_parity:group", own]].notna().all(axis=None)
+    assert front["demographic_parity:group"].nunique() > 1
+    fairest = float(front["demographic_parity:group"].min())
+    limited = AutoMLClassifier(constraints={"demographic_parity:group": fairest * 1.02}, **options).fit(X, y)
+    chosen = limited.predict(X) == "yes"
+    gap = abs(chosen[X["group"] == "m"].mean() - chosen[X["group"] == "f"].mean())
+    assert limited.pareto().query("leader")["demographic_parity:group"].iloc[0] <= fairest * 1.02
+    assert gap < 1.5 * fairest + 0.05
+
+
+def test_faults_of_such_objectives():
+    X, y = waves(60)
+    for wrong, told in (
+        (["score", "equalised_odds:nobody"], "no column 'nobody'"),
+        (["score", "equalised_odds:c"], "a class of two"),
+        (["score", "no_such_module:f"], "can't be imported"),
+        (["score", f"{__name__}:waves_"], "can't be imported"),
+        (["score", lambda y, p, X: 0.0], "could not import"),
+    ):
+        with pytest.raises(OptionError, match=told):
+            AutoMLRegressor(max_models=2, progress=False, objectives=wrong).fit(X, y)
+
+
 def test_command_line(tmp_path, capsys):
     X, y = waves(400)
     data = tmp_path / "t.csv"

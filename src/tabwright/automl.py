@@ -23,6 +23,7 @@ from tabwright.export import Package, in_memory, serialise
 from tabwright.interrupts import Interrupts
 from tabwright.metrics import best_threshold, evaluate, find_metric
 from tabwright.models.base import Family
+from tabwright.objectives.custom import is_custom, resolve
 from tabwright.objectives.design import Design
 from tabwright.pipeline import Ensemble
 from tabwright.schema import Schema
@@ -184,6 +185,8 @@ def fit(
             classes=target.classes or None, class_dtype=target.class_dtype,
         )  # fmt: skip
         _check_monotone(config, schema)
+        for name in filter(is_custom, config.costs):
+            resolve(name, schema, target.task)
         table = Table.from_frame(X, schema)
         problem = _problem(table, target, config, rows, budget)
         interrupts.check()

@@ -54,8 +54,8 @@ class Config:
             raise OptionError("sort_metric", f"is {self.sort_metric!r}", "give a metric's name or 'auto'")
         if not isinstance(self.monotone_constraints or {}, Mapping):
             raise OptionError("monotone_constraints", "is no mapping", "give {'column': 1} or {'column': -1}")
-        check_objectives(self.objectives)
-        check_constraints(self.constraints)
+        object.__setattr__(self, "objectives", check_objectives(self.objectives))
+        object.__setattr__(self, "constraints", check_constraints(self.constraints) or None)
         for option in ("include_families", "exclude_families"):
             _known_families(option, getattr(self, option))
         for name, value in (self.monotone_constraints or {}).items():

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tabwright.metrics.base import Metric
+from tabwright.objectives.custom import is_custom
 from tabwright.objectives.design import Design
 from tabwright.search.frontier import Point
 
@@ -38,8 +39,9 @@ def table(points: Sequence[Point], leader: Design) -> pd.DataFrame:
             "size_mib": costs["size_mib"], "memory_mib": costs["memory_mib"], "train_cpu_s": costs["train_cpu_s"],
             "rows_per_second": math.nan if p.profile is None else p.profile.rows_per_second,
             "n_models": p.design.n_models, "measured": p.measured, "leader": p.design == leader,
-        })  # fmt: skip
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        } | {name: value for name, value in costs.items() if is_custom(name)})  # fmt: skip
+    own = [name for name in (points[0].costs if points else ()) if is_custom(name)]
+    return pd.DataFrame(rows, columns=[*COLUMNS, *own])
 
 
 def _model_id(design: Design) -> str:

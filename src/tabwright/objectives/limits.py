@@ -7,6 +7,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 
 from tabwright.errors import OptionError
+from tabwright.objectives.custom import is_custom, spelled
 
 SCORE = "score"
 COSTS: dict[str, str] = {
@@ -29,14 +30,15 @@ def check_objectives(objectives: Sequence[str]) -> tuple[str, ...]:
     OptionError
         Unless they are "score" and then different costs.
     """
-    known = f"give ('score',), or 'score' followed by some of {', '.join(COSTS)}"
+    known = (f"give ('score',), or 'score' followed by some of {', '.join(COSTS)}, demographic_parity:COLUMN, "
+             "equalised_odds:COLUMN, package.module:function")  # fmt: skip
     if isinstance(objectives, str) or not isinstance(objectives, Sequence):
         raise OptionError("objectives", f"is {objectives!r}", known)
-    wanted = tuple(objectives)
+    wanted = tuple(spelled(name) for name in objectives)
     if not wanted or wanted[0] != SCORE or len(set(wanted)) < len(wanted):
         raise OptionError("objectives", f"is {wanted!r}", known)
     for name in wanted[1:]:
-        if name not in COSTS:
+        if name not in COSTS and not (isinstance(name, str) and is_custom(name)):
             raise OptionError("objectives", f"holds {name!r}, which is no cost that is measured", known)
     return wanted
 
@@ -54,8 +56,9 @@ def check_constraints(constraints: Mapping[str, float] | None) -> dict[str, floa
     if not isinstance(constraints, Mapping):
         raise OptionError("constraints", f"is {constraints!r}", "give a mapping like {'latency_us': 200}")
     limits = {}
-    for name, value in constraints.items():
-        if name not in COSTS:
+    for key, value in constraints.items():
+        name = spelled(key)
+        if name not in COSTS and not (isinstance(name, str) and is_custom(name)):
             raise OptionError("constraints", f"names {name!r}, which is no cost that is measured",
                               f"name one of {', '.join(COSTS)}")  # fmt: skip
         plain = isinstance(value, numbers.Real) and not isinstance(value, bool)

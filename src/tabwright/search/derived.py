@@ -134,5 +134,6 @@ def refit_params(entry: Entry, n_folds: int) -> Params:
 
 def searched_costs(names: Sequence[str]) -> tuple[str, ...]:
     """Of the costs that count, those that a single fold's model tells a sampler."""
-    wanted = {"latency_us" if name.startswith("latency") else "size_mib" for name in names if name != "train_cpu_s"}
-    return tuple(sorted(wanted))
+    told = dict.fromkeys(("latency_us", "latency_p99_us"), "latency_us")
+    told |= dict.fromkeys(("size_mib", "memory_mib"), "size_mib")
+    return tuple(sorted({told[name] for name in names if name in told}))

@@ -19,10 +19,11 @@ from tabwright.ensemble.averaging import Averaging
 from tabwright.ensemble.greedy import select
 from tabwright.features.base import Inputs
 from tabwright.features.recipe import FittedPart
-from tabwright.metrics import tuned_score
+from tabwright.metrics import full_proba, tuned_score
 from tabwright.objectives.cost import CostModel, Single, measure_single
+from tabwright.objectives.custom import frame, is_custom, resolve
 from tabwright.objectives.design import Design
-from tabwright.objectives.limits import excess
+from tabwright.objectives.limits import COSTS, excess
 from tabwright.objectives.measure import Profile, measure
 from tabwright.objectives.resident import resident_mib
 from tabwright.onnx.graph import Graph
@@ -40,6 +41,7 @@ LIMITS = 9  # latencies, spaced evenly on a log scale, under which ensembles are
 P99 = 1.3  # of the median, until some have been measured
 MEMORY = 3.0  # MiB resident per MiB of file, until one has been measured
 MEASURED_POINTS = 14  # of a front
+READ_ROWS = 20_000  # that objectives of predictions are given
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Frontier:
         self._averaging: Averaging | None = None
         self._made: dict[int, Floats] = {}  # features of the probe rows that candidates share
         self._points: dict[Design, Point] = {}  # measured ones
+        self._read: dict[tuple[tuple[str, float], ...], dict[str, float]] = {}  # objectives of predictions
         self._scores: dict[Design, float] = {}
         self._ratios: dict[str, list[float]] = {"latency_p99_us": [], "memory_mib": []}
 
@@ -121,6 +124,7 @@ class Frontier:
         entries = self.candidates()
         if not entries:
             return []
+        limits = {name: limit for name, limit in limits.items() if name in COSTS}
         found: dict[Design, None] = {}
         for latency in self._latencies(entries) if not limits else [math.inf]:
             bounds = dict(limits) | ({"latency_us": latency} if math.isfinite(latency) else {})
@@ -155,9 +159,10 @@ class Frontier:
         if chosen:
             yield Design.single(chosen)
         alone = (Design.single(((m, 1.0),)) for m in ids)
-        best = next((d for d in alone if excess(self._predicted(d), bounds, margin=True) <= 0.0), None)
-        if best is not None and len(chosen) != 1:
-            yield best
+        able = [d for d in alone if excess(self._predicted(d), bounds, margin=True) <= 0.0]
+        if len(chosen) == 1:
+            able = able[1:]
+        yield from able if self._reads else able[:1]  # which candidate is best by other objectives is not known here
 
     def _grown(self, design: Design, bounds: Mapping[str, float]) -> Iterator[Design]:
         """A design with more and more of its candidates' fold models, where they gain most per µs."""
@@ -206,6 +211,25 @@ class Frontier:
             "memory_mib": size * self._ratio("memory_mib", MEMORY), "train_cpu_s": sum(e.cpu_seconds for e in entries),
         }  # fmt: skip
 
+    @property
+    def _reads(self) -> list[str]:
+        return [name for name in self.names if is_custom(name)]
+
+    def read(self, design: Design) -> dict[str, float]:
+        """Objectives that read predictions, out of fold; they do not depend on how many folds stand for a share."""
+        if not self._reads:
+            return {}
+        if design.weights not in self._read:
+            problem, schema = self._problem, self._table.schema
+            rows = np.sort(np.random.default_rng(0).permutation(len(self._rows))[:READ_ROWS])
+            prediction = self._blend(design)[rows]
+            given = prediction[:, 0] if problem.task is Task.REGRESSION else full_proba(prediction)
+            X = frame(self._table.take(self._rows[rows]))
+            self._read[design.weights] = {
+                name: float(resolve(name, schema, problem.task)(self._y[rows], given, X)) for name in self._reads
+            }
+        return self._read[design.weights]
+
     def _ratio(self, name: str, prior: float) -> float:
         return float(np.median(self._ratios[name])) if self._ratios[name] else prior
 
@@ -213,19 +237,23 @@ class Frontier:
         """Estimated score: out of fold for one fold's model per share, and what averaging further ones gains."""
         if design not in self._scores:
             problem = self._problem
-            blend = [w * p for m, w in design.weights if (p := self._state.entries[m].prediction) is not None]
-            constant = np.tile(np.array(problem.constant()), (len(self._rows), 1))
-            total = np.sum(blend, axis=0) if blend else constant
-            value = tuned_score(problem.metric, self._y, total, self._weight)
+            value = tuned_score(problem.metric, self._y, self._blend(design), self._weight)
             gain = self.averaging(design).gain(design) if design.n_models > len(design.shares) else 0.0
             self._scores[design] = value + (gain if problem.metric.greater_is_better else -gain)
         return self._scores[design]
+
+    def _blend(self, design: Design) -> Floats:
+        """Out-of-fold predictions of one fold's model per share, in the target's unit."""
+        terms = [w * p for m, w in design.weights if (p := self._state.entries[m].prediction) is not None]
+        if not terms:
+            return np.tile(np.array(self._problem.constant()), (len(self._rows), 1))
+        return np.asarray(np.sum(terms, axis=0))
 
     def point(self, design: Design) -> Point:
         """A design priced: as measured if it was, else as predicted."""
         if design in self._points:
             return self._points[design]
-        return Point(design, self.score(design), self._predicted(design))
+        return Point(design, self.score(design), self._predicted(design) | self.read(design))
 
     def measure(self, design: Design) -> Point:
         """Export a design to memory and measure it."""
@@ -233,7 +261,7 @@ class Frontier:
             return self._points[design]
         data = self.emit(assemble(self._run, self._problem, design, parts=self._parts))
         profile = measure(data, self._inputs, seconds=0.5)
-        costs = self._predicted(design)
+        costs = self._predicted(design) | self.read(design)
         costs |= {"latency_us": profile.latency_p50_us, "latency_p99_us": profile.latency_p99_us,
                   "size_mib": profile.size_mib}  # fmt: skip
         self._ratios["latency_p99_us"].append(profile.latency_p99_us / profile.latency_p50_us)
