@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 
 from tabwright import automl, clock, delivery, front, leaderboard
 from tabwright.automl import Finished
+from tabwright.card import card
 from tabwright.codec import write_for_user
 from tabwright.config import Config, check_positive
 from tabwright.conformal import decide, required
@@ -354,6 +355,33 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
 
         finished = self._fitted()
         return explain_run(finished, getattr(self, "classes_", np.empty(0, object)), X, y, **options)
+
+    def report(self, path: str | Path, **options: Any) -> Path:
+        """Write everything that the run found as one HTML page that loads nothing from elsewhere.
+
+        Data, quality, search, leaderboard, the leader's curves out of fold, explanations, failures, environment.
+        ``options`` as in :meth:`explain`.
+        """
+        from tabwright.report import report
+
+        finished = self._fitted()
+        options = {"max_rows": 1000, "max_evaluations": 40_000} | options
+        pareto = getattr(self, "pareto", None)
+        html = report(
+            finished, self.leaderboard("all"), self.quality, self.failures(), self.explain(**options),
+            None if pareto is None else pareto(),
+        )  # fmt: skip
+        write_for_user(Path(path), html.encode(), "path")
+        return Path(path)
+
+    def model_card(self, path: str | Path | None = None, intended_use: str = "") -> str:
+        """The model card as Markdown, written to ``path`` if given; the exported file holds it too."""
+        finished = self._fitted()
+        board = leaderboard.table(finished.state, finished.profiles)
+        text = card(finished.card_facts(board), intended_use)
+        if path is not None:
+            write_for_user(Path(path), text.encode(), "path")
+        return text
 
     # --- export -----------------------------------------------------------------------------------------------
 
