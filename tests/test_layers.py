@@ -27,7 +27,7 @@ LAYERS = (
     ("inputs", "audit"),
     ("timeline",),
     ("serve", "explain"),
-    ("report",),
+    ("report", "tracking"),
     ("api", "replay"),
     ("cli", "testing"),
     ("__main__",),

@@ -13,9 +13,9 @@ from tabwright.testing.tables import mixed_frame
 
 QUICK = {"max_runtime_secs": 60, "max_models": 2, "include_families": ["lightgbm", "linear"], "nfolds": 2,
          "progress": False}  # fmt: skip
-SECTIONS = ("Summary", "Data", "Quality", "Search", "Leaderboard", "Score against latency", "The leader's curves",
-            "Which columns matter", "How far columns move predictions", "In three questions", "Where it is worst",
-            "Failures", "Environment")  # fmt: skip
+SECTIONS = ("Summary", "Data", "Quality", "Search", "Leaderboard", "What can be delivered: score against latency",
+            "The leader's curves", "Which columns matter", "How far columns move predictions", "In three questions",
+            "Where it is worst", "Failures", "Environment")  # fmt: skip
 
 
 class Page(HTMLParser):

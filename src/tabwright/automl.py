@@ -164,7 +164,7 @@ class Finished:
 
 
 def fit(
-    X: pd.DataFrame, y: pd.Series, task: Task, config: Config, *, rows: RowColumns, run_dir: str | None,
+    X: pd.DataFrame, y: pd.Series, task: Task, config: Config, *, rows: RowColumns, run: RunDir,
     observer: Observer, budget: Budget,
 ) -> Finished:  # fmt: skip
     """Run a whole AutoML job.
@@ -176,14 +176,13 @@ def fit(
         Rows with a missing target are dropped and counted.
     task, config, rows
         What to do and how.
-    run_dir : str or None
-        Folder of the run; temporary if None.
+    run : RunDir
+        Just made; its lock is given back at the end.
     observer : callable
         Told of progress.
     budget : Budget
         Already running: reading the table counts too.
     """
-    run = RunDir.create(run_dir)
     engine = LocalEngine(*_workers(config), config.max_memory_mib, run.path / "workers.log")
     try:
         target = make_target(y, "target" if y.name is None else str(y.name), classification=task.is_classification)

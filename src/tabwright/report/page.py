@@ -42,7 +42,7 @@ figure { margin: 0; } figcaption { font-weight: 600; font-size: 13px; margin-bot
 
 def report(
     finished: Finished, board: pd.DataFrame, quality: pd.DataFrame, failures: pd.DataFrame, explanation: Explanation,
-    pareto: pd.DataFrame | None = None,
+    pareto: pd.DataFrame,
 ) -> str:  # fmt: skip
     """The page's HTML."""
     told = audit(finished.run.path)
@@ -52,7 +52,7 @@ def report(
         ("Quality", lambda: table(quality) if len(quality) else "<p>Nothing stood out.</p>"),
         ("Search", lambda: _search(told)),
         ("Leaderboard", lambda: _board(board)),
-        ("Score against latency", lambda: _front(finished, board, pareto)),
+        ("What can be delivered: score against latency", lambda: _front(finished, pareto)),
         ("The leader's curves", lambda: figures(finished)),
         *((name, lambda html=html: html) for name, html in sections(explanation)),
         ("Failures", lambda: table(failures) if len(failures) else "<p>No fold failed.</p>"),
@@ -130,23 +130,23 @@ def _board(board: pd.DataFrame) -> str:
     return table(shown) + more
 
 
-def _front(finished: Finished, board: pd.DataFrame, pareto: pd.DataFrame | None) -> str:
-    points = board[board["latency_p50_us"].notna() & board["score"].notna()] if pareto is None else pareto
-    points = points[points["latency_p50_us"].notna()]
-    if len(points) < 2:
-        return '<p>Only one model was measured: <code>leaderboard("all")</code> measures every one.</p>'
+def _front(finished: Finished, pareto: pd.DataFrame) -> str:
+    points = pareto[pareto["latency_p50_us"].notna()]
+    if not len(points):
+        return "<p>Nothing was measured.</p>"
     log = [math.log10(v) for v in points["latency_p50_us"]]
     decades = range(math.floor(min(log)), math.ceil(max(log)) + 1)
     marks = [(k + math.log10(m), number(m * 10.0**k)) for k in decades for m in (1, 2, 5)]
-    names = points["model_id" if "model_id" in points else "design"].astype(str).tolist()
+    names = points["design"].astype(str).tolist()
     chart = scatter(
         log, points["score"].tolist(), "latency of one row, µs (log scale)", finished.problem.metric.name,
         labels=names if len(names) <= 12 else (),
         x_ticks=[m for m in marks if min(log) - 0.05 <= m[0] <= max(log) + 0.05] or None,
     )  # fmt: skip
-    wanted = ("design", "model_id", "score", "latency_p50_us", "latency_p99_us", "size_mib", "on_pareto_front")
-    columns = [c for c in wanted if c in points]
-    return f'<div class="grid2"><div>{chart}</div><div>{table(points[columns].head(MAX_BOARD))}</div></div>'
+    columns = ["design", "score", "latency_p50_us", "latency_p99_us", "size_mib", "leader"]
+    told = ('<p class="soft">Designs of this run that no other beats, measured; <code>select</code> makes another one '
+            "the leader without a new search.</p>")  # fmt: skip
+    return f'{told}<div class="grid2"><div>{chart}</div><div>{table(points[columns].head(MAX_BOARD))}</div></div>'
 
 
 def _environment(told: Audit) -> str:
