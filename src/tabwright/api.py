@@ -530,8 +530,8 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         What the leader may cost at most, such as ``{"latency_us": 200, "size_mib": 5}``, measured on the exported
         graph. Where nothing found keeps them, the nearest leads and a warning says so.
     tracking : str, optional
-        "mlflow" (where ``MLFLOW_TRACKING_URI`` says) or the address of an MLflow tracking server or store, which is told
-        of the run while it goes on; needs ``tabwright[mlflow]``.
+        "mlflow" (where ``MLFLOW_TRACKING_URI`` says) or the address of an MLflow tracking server or store, which is
+        told of the run while it goes on; needs ``tabwright[mlflow]``.
     engine, warm_start
         Reserved; only the defaults are supported in this version.
 
