@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 
 from tabwright import automl, clock, delivery, front, leaderboard
 from tabwright.automl import Finished
+from tabwright.card import card
 from tabwright.codec import write_for_user
 from tabwright.config import Config, check_positive
 from tabwright.conformal import decide, required
@@ -37,6 +38,8 @@ from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
 from tabwright.store.run_dir import RunDir
 from tabwright.stored import target_name
+from tabwright.tracking import check as check_tracking
+from tabwright.tracking import tracked
 from tabwright.types import Array, Bools, Floats, Kind, Task
 
 if TYPE_CHECKING:
@@ -80,8 +83,9 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         self.progress = progress
 
     def _config(self, kinds: Mapping[str, str] | None) -> Config:
+        check_tracking(self.tracking)
         unsupported = {
-            "engine": self.engine != "local", "tracking": self.tracking is not None,
+            "engine": self.engine != "local",
         }  # fmt: skip
         for name, used in unsupported.items():
             if used:
@@ -94,7 +98,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             self.max_runtime_secs, self.max_models, self.max_runtime_secs_per_model, self.max_memory_mib,
             self.max_disk_mib, self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
             self.monotone_constraints, self.nfolds, self.seed, self.n_jobs, dict(kinds or {}),
-            self.objectives, self.constraints,
+            self.objectives, self.constraints, self.tracking,
         )  # fmt: skip
 
     def fit(
@@ -138,12 +142,12 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         features, rows = row_columns(frame, weights_column, group_column, time_column, sample_weight)
         task = self._task(y_column)
         with observer_for(self.progress, config, str(y_column.name)) as observer:
-            finished = automl.fit(
-                features, y_column, task, config, rows=rows,
-                run_dir=None if self.export_checkpoints_dir is None else str(self.export_checkpoints_dir),
-                observer=observer, budget=budget,
-            )  # fmt: skip
-        finished.notes = [*frame.attrs.get(NOTES, ()), *finished.notes]
+            run = RunDir.create(self.export_checkpoints_dir)
+            with tracked(run, self.tracking) as told:
+                finished = automl.fit(
+                    features, y_column, task, config, rows=rows, run=run, observer=observer, budget=budget
+                )
+        finished.notes = [*frame.attrs.get(NOTES, ()), *finished.notes, *told]
         self._take(finished)
         for note in finished.notes:
             warnings.warn(note, UserWarning, stacklevel=2)
@@ -355,6 +359,32 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         finished = self._fitted()
         return explain_run(finished, getattr(self, "classes_", np.empty(0, object)), X, y, **options)
 
+    def report(self, path: str | Path, **options: Any) -> Path:
+        """Write everything that the run found as one HTML page that loads nothing from elsewhere.
+
+        Data, quality, search, leaderboard, the leader's curves out of fold, explanations, failures, environment.
+        ``options`` as in :meth:`explain`.
+        """
+        from tabwright.report import report
+
+        finished = self._fitted()
+        options = {"max_rows": 1000, "max_evaluations": 40_000} | options
+        html = report(
+            finished, self.leaderboard("all"), self.quality, self.failures(), self.explain(**options),
+            self.pareto(),
+        )  # fmt: skip
+        write_for_user(Path(path), html.encode(), "path")
+        return Path(path)
+
+    def model_card(self, path: str | Path | None = None, intended_use: str = "") -> str:
+        """The model card as Markdown, written to ``path`` if given; the exported file holds it too."""
+        finished = self._fitted()
+        board = leaderboard.table(finished.state, finished.profiles)
+        text = card(finished.card_facts(board), intended_use)
+        if path is not None:
+            write_for_user(Path(path), text.encode(), "path")
+        return text
+
     # --- export -----------------------------------------------------------------------------------------------
 
     def export(self, path: str | Path, signing_key: Any = None) -> ExportReport:
@@ -406,8 +436,10 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         check_positive("extra_secs", extra_secs)
         directory, made = cls._from_run(run)
         given = None if data is None else read_inputs(data, None, target_name(directory))
-        with observer_for(progress, made._config(None), "") as observer:
+        observing = observer_for(progress, made._config(None), "")
+        with observing as observer, tracked(directory, made.tracking) as told:
             finished = automl.resume(directory, extra_secs, observer, given)
+        finished.notes = [*finished.notes, *told]
         made._take(finished)
         for note in finished.notes:
             warnings.warn(note, UserWarning, stacklevel=2)
@@ -497,7 +529,10 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     constraints : mapping of cost to limit, optional
         What the leader may cost at most, such as ``{"latency_us": 200, "size_mib": 5}``, measured on the exported
         graph. Where nothing found keeps them, the nearest leads and a warning says so.
-    engine, warm_start, tracking
+    tracking : str, optional
+        "mlflow" (where ``MLFLOW_TRACKING_URI`` says) or the address of an MLflow tracking server or store, which is
+        told of the run while it goes on; needs ``tabwright[mlflow]``.
+    engine, warm_start
         Reserved; only the defaults are supported in this version.
 
     Attributes

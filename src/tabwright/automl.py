@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tabwright import clock, delivery, interrupts, reference
+from tabwright.card import CardFacts, card
 from tabwright.config import Config
 from tabwright.conformal import Conformal, calibrate
 from tabwright.data.infer import infer_schema
@@ -131,7 +134,25 @@ class Finished:
         """What ``export`` needs."""
         facts = {"validation": self.metrics, "sort_metric": self.problem.metric.name}
         chosen = ensemble or self.ensemble
-        return Package(chosen, self.schema, facts, self.sample, self.reference, self.conformal(chosen))
+        return Package(chosen, self.schema, facts, self.sample, self.reference, self.conformal(chosen),
+                       card(self.card_facts()) if chosen is self.ensemble else "")  # fmt: skip
+
+    def card_facts(self, board: pd.DataFrame | None = None) -> CardFacts:
+        """What the model card tells; the interval only with a leaderboard, which takes a second to compute."""
+        interval = None
+        if board is not None:
+            row: Any = board[board["model_id"] == self.state.leader.name]
+            if len(row) and math.isfinite(row["score_ci_low"].iloc[0]):
+                score, low, high = (float(row[c].iloc[0]) for c in ("score", "score_ci_low", "score_ci_high"))
+                interval = (score, low, high)
+        folds = self.problem.n_folds
+        validation = f"Validated on {folds} folds." if folds > 1 else "Validated on one hold-out."
+        return CardFacts(
+            self.schema, self.problem.task, len(self.problem.y), self.problem.metric.name, self.metrics,
+            [(m.model_id, m.family, m.weight, len(m.folds)) for m in self.ensemble.members], validation,
+            time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(clock.now())), interval,
+            {p: version(p) for p in ("tabwright", "onnx", "numpy")}, self.notes,
+        )  # fmt: skip
 
     def conformal(self, ensemble: Ensemble | None = None) -> Conformal | None:
         """Intervals or sets of an ensemble (the leader by default), from its out-of-fold predictions."""
@@ -154,7 +175,7 @@ class Finished:
 
 
 def fit(
-    X: pd.DataFrame, y: pd.Series, task: Task, config: Config, *, rows: RowColumns, run_dir: str | None,
+    X: pd.DataFrame, y: pd.Series, task: Task, config: Config, *, rows: RowColumns, run: RunDir,
     observer: Observer, budget: Budget,
 ) -> Finished:  # fmt: skip
     """Run a whole AutoML job.
@@ -166,14 +187,13 @@ def fit(
         Rows with a missing target are dropped and counted.
     task, config, rows
         What to do and how.
-    run_dir : str or None
-        Folder of the run; temporary if None.
+    run : RunDir
+        Just made; its lock is given back at the end.
     observer : callable
         Told of progress.
     budget : Budget
         Already running: reading the table counts too.
     """
-    run = RunDir.create(run_dir)
     engine = LocalEngine(*_workers(config), config.max_memory_mib, run.path / "workers.log")
     try:
         target = make_target(y, "target" if y.name is None else str(y.name), classification=task.is_classification)

@@ -34,6 +34,7 @@ class Config:
     kinds: Mapping[str, str] = field(default_factory=dict)
     objectives: Sequence[str] = (SCORE,)
     constraints: Mapping[str, float] | None = None
+    tracking: str | None = None
 
     def __post_init__(self) -> None:
         check_positive("max_runtime_secs", self.max_runtime_secs)

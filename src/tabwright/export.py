@@ -60,6 +60,7 @@ class Package:
     sample: Table  # rows to check and measure with
     reference: Mapping[str, Any] = field(default_factory=dict)  # see tabwright.reference
     conformal: Conformal | None = None
+    card: str = ""  # Markdown
 
 
 def serialise(
@@ -116,6 +117,7 @@ def _metadata(package: Package, parity: Parity | None, profile: Profile | None) 
         "threshold": ensemble.threshold,
         "reference": dict(package.reference),
         "conformal": package.conformal.to_json() if package.conformal else None,
+        "card": package.card,
         "members": [
             {"model_id": m.model_id, "family": m.family, "weight": m.weight, "folds": len(m.folds)}
             for m in ensemble.members

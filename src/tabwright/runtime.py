@@ -51,6 +51,7 @@ class Model:
         self.classes_ = _classes(metadata)
         stored = metadata.get("conformal")
         self.conformal = None if stored is None else Conformal.from_json(stored)
+        self.card: str = metadata.get("card", "")  # Markdown
         self._session = session
         self._run = session.run
         inputs = {i.name for i in session.get_inputs()}

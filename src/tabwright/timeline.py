@@ -18,14 +18,17 @@ LABEL = 54  # room that the word above a killed fold needs
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#b8a000", "#8c6bb1", "#7f7f7f", "#a0522d", "#2f4f4f")
 OWN = {"reading": "#9fb3c8", "ensembling": "#486581", "export": "#243b53"}
 STYLE = """
-svg { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #243b53; }
-svg .grid { stroke: #e4e9f0; } svg .axis { fill: #627d98; font-size: 11px; } svg .lane { fill: #f5f7fa; }
-svg .label { fill: #486581; text-anchor: end; } svg .score { fill: none; stroke: #d64545; stroke-width: 2; }
-svg .dot { fill: #fff; stroke: #d64545; stroke-width: 2; } svg .session { stroke: #829ab1; stroke-dasharray: 4 3; }
-svg .title { font-weight: 600; font-size: 13px; } svg .in { fill: #fff; font-size: 10.5px; pointer-events: none; }
-svg .killed { fill: url(#hatch); stroke: #d64545; stroke-width: 1.5; } svg .cancelled { opacity: 0.35; }
-svg .why { fill: #c23b3b; font-size: 10px; }
-svg .cross { fill: #d64545; font-weight: 700; font-size: 13px; text-anchor: middle; pointer-events: none; }
+svg.timeline { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
+  fill: var(--ink, #243b53); }
+.timeline .grid { stroke: var(--rule, #e4e9f0); } .timeline .axis { fill: var(--soft, #627d98); font-size: 11px; }
+.timeline .lane { fill: var(--lane, #f5f7fa); } .timeline .label { fill: var(--soft, #486581); text-anchor: end; }
+.timeline .score { fill: none; stroke: #d64545; stroke-width: 2; }
+.timeline .dot { fill: var(--panel, #fff); stroke: #d64545; stroke-width: 2; }
+.timeline .session { stroke: #829ab1; stroke-dasharray: 4 3; } .timeline .title { font-weight: 600; font-size: 13px; }
+.timeline .in { fill: #fff; font-size: 10.5px; pointer-events: none; }
+.timeline .killed { fill: url(#hatch); stroke: #d64545; stroke-width: 1.5; } .timeline .cancelled { opacity: 0.35; }
+.timeline .why { fill: var(--bad, #c23b3b); font-size: 10px; }
+.timeline .cross { fill: #d64545; font-weight: 700; font-size: 13px; text-anchor: middle; pointer-events: none; }
 """
 PAGE_STYLE = """
 body { font: 14px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; color: #243b53;
@@ -62,7 +65,7 @@ class _Picture:
         return LEFT + (WIDTH - LEFT - RIGHT) * seconds / self.total
 
     def draw(self) -> str:
-        size = f'viewBox="0 0 {WIDTH} {self.height}" width="{WIDTH}" height="{self.height}"'
+        size = f'class="timeline" viewBox="0 0 {WIDTH} {self.height}" width="{WIDTH}" height="{self.height}"'
         hatch = ('<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" '
                  'patternTransform="rotate(45)"><rect width="6" height="6" fill="#fbeaea"/>'
                  '<rect width="2" height="6" fill="#eaa4a4"/></pattern></defs>')  # fmt: skip

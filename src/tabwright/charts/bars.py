@@ -7,8 +7,8 @@ from html import escape
 
 from tabwright.charts.frame import BOTTOM, WIDTH, Plane, number, svg
 
-ROW, LABEL, VALUE = 24, 190, 70
-_MAX_LABEL = 28
+ROW, LABEL, VALUE = 24, 150, 58
+_MAX_LABEL = 23
 
 
 def bars(

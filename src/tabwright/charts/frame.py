@@ -14,13 +14,13 @@ STYLE = """
   --ground: #121a23; --edge: #33445a; --c0: #56b4e9; --c1: #ee8a4a; --c2: #2fc79a; --c3: #de93bf; --c4: #d5bd3e;
   --bad: #ff8f8f; --good: #4fd1a5; } }
 .tw svg { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; display: block;
-  width: 100%; height: auto; max-width: 640px; overflow: visible; }
+  width: 100%; height: auto; max-width: 560px; overflow: visible; }
 .tw svg text { fill: var(--ink); } .tw svg .soft { fill: var(--soft); font-size: 11px; }
 .tw svg .grid { stroke: var(--rule); } .tw svg .axis { stroke: var(--soft); }
 .tw svg .line { fill: none; stroke-width: 2; } .tw svg .whisker { stroke: var(--ink); stroke-width: 1.2; }
 """
-WIDTH = 560
-LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 42
+WIDTH = 420  # a phone's width, so that words stay readable there
+LEFT, RIGHT, TOP, BOTTOM = 48, 14, 16, 40
 
 
 def number(value: float) -> str:
@@ -62,7 +62,7 @@ def svg(width: float, height: float, body: Sequence[str], title: str) -> str:
 class Plane:
     """A rectangle with two linear scales and their axes."""
 
-    def __init__(self, x: tuple[float, float], y: tuple[float, float], height: float = 300) -> None:
+    def __init__(self, x: tuple[float, float], y: tuple[float, float], height: float = 260) -> None:
         self.x_ends, self.y_ends, self.width, self.height = x, y, WIDTH, height
 
     def x(self, value: float) -> float:

@@ -7,7 +7,7 @@ from html import escape
 
 from tabwright.charts.frame import WIDTH, number, svg
 
-LABEL, HEAD = 120, 46
+LABEL, HEAD = 96, 46
 
 
 def matrix(counts: Sequence[Sequence[float]], labels: Sequence[str], title: str = "") -> str:

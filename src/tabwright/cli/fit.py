@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--objectives", metavar="A,B", help="score, and costs to search the front of: latency_us, "
                         "latency_p99_us, size_mib, memory_mib, train_cpu_s")  # fmt: skip
     limit_arguments(parser)
+    parser.add_argument("--tracking", metavar="URI", help="tell an MLflow server of the run while it goes on: 'mlflow' "
+                        "(its own settings), or http://host:5000, sqlite:///mlflow.db")  # fmt: skip
     parser.add_argument("--export", metavar="FILE", help="also write the leader to this ONNX file")
 
 
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     options: dict[str, Any] = {
         k: getattr(args, k)
         for k in ("max_runtime_secs", "max_models", "max_runtime_secs_per_model", "max_memory_mib", "max_disk_mib",
-                  "sort_metric", "balance_classes", "seed", "n_jobs")
+                  "sort_metric", "balance_classes", "seed", "n_jobs", "tracking")
     }  # fmt: skip
     options["nfolds"] = args.nfolds if args.nfolds == "auto" else _whole(args.nfolds)
     for name in ("include_families", "exclude_families"):

@@ -22,14 +22,15 @@ from tabwright.cli.leaderboard import LEADERBOARD
 from tabwright.cli.predict import PREDICT
 from tabwright.cli.profile import PROFILE
 from tabwright.cli.replay import REPLAY
+from tabwright.cli.report import REPORT
 from tabwright.cli.resume import RESUME
 from tabwright.cli.select import SELECT
 from tabwright.cli.serve import SERVE
 from tabwright.errors import UserError
 
 COMMANDS: tuple[Command, ...] = (
-    FIT, RESUME, LEADERBOARD, SELECT, EXPORT, PREDICT, EVALUATE, PROFILE, EXPLAIN, FAILURES, AUDIT, REPLAY, SERVE,
-    KEYS, DEMO,
+    FIT, RESUME, LEADERBOARD, SELECT, EXPORT, PREDICT, EVALUATE, PROFILE, EXPLAIN, REPORT, FAILURES, AUDIT, REPLAY,
+    SERVE, KEYS, DEMO,
 )  # fmt: skip
 
 

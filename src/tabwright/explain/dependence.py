@@ -50,8 +50,9 @@ def dependence(
     some = rows.take(np.sort(rng.permutation(len(rows))[:MAX_ROWS]))
     ice = np.column_stack([_at(subject, some, j, v, output) for v in values])
     column = subject.columns[j]
+    shown: Any = [subject.shown(column, v) for v in values]
     table = pd.DataFrame({
-        "value": [subject.shown(column, v) for v in values], "mean": ice.mean(axis=0),
+        "value": pd.Series(shown, dtype=object) if cells.dtype.kind == "O" else shown, "mean": ice.mean(axis=0),
         "low": np.quantile(ice, 0.1, axis=0), "high": np.quantile(ice, 0.9, axis=0),
         "ale": _accumulated(subject, rows, j, np.asarray(values, float), output, rng)
         if cells.dtype.kind == "f" else np.full(len(values), np.nan),

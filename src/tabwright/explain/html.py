@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from tabwright.explain.explanation import Explanation
 
 TOP, CURVES = 12, 4
+SHORT = 26  # a text up to so many characters stays on one line
 TABLE_STYLE = """
 .tw { color: var(--ink); font: 14px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 .tw table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; color: var(--ink); }
 .tw th { text-align: left; color: var(--soft); font-weight: 500; background: none; }
 .tw td, .tw th { padding: 4px 14px 4px 0; border-bottom: 1px solid var(--rule); vertical-align: top; background: none; }
-.tw td.n, .tw th.n { text-align: right; white-space: nowrap; }
+.tw td.n, .tw th.n { text-align: right; } .tw td.n, .tw td.s, .tw th { white-space: nowrap; }
+.tw td.l { min-width: 220px; max-width: 560px; }
 .tw .wide { overflow-x: auto; max-width: 100%; } .tw h3 { font-size: 15px; margin: 18px 0 6px; }
 .tw .soft { color: var(--soft); } .tw p { margin: 4px 0 10px; }
 .tw .grid2 { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); gap: 18px; }
@@ -34,8 +36,9 @@ def table(frame: pd.DataFrame, index: bool = False) -> str:
     head = "".join(f'<th class="{"n" if n else ""}">{escape(str(c))}</th>' for c, n in zip(frame, numeric, strict=True))
     body = []
     for row in frame.itertuples(index=False):
-        cells = "".join(f'<td class="{"n" if n else ""}">{escape(_cell(v, n))}</td>'
-                        for v, n in zip(row, numeric, strict=True))  # fmt: skip
+        texts = [_cell(v, n) for v, n in zip(row, numeric, strict=True)]
+        kinds = ["n" if n else "s" if len(t) <= SHORT else "l" for t, n in zip(texts, numeric, strict=True)]
+        cells = "".join(f'<td class="{k}">{escape(t)}</td>' for t, k in zip(texts, kinds, strict=True))
         body.append(f"<tr>{cells}</tr>")
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 
@@ -53,11 +56,10 @@ def sections(explanation: Explanation) -> list[tuple[str, str]]:
     subject = explanation.subject
     importance = explanation.importance
     shown = importance.head(TOP)
-    told = "worse" if explanation.y is not None else "mean change of the prediction"
-    by_score = "the score" if explanation.y is not None else "the prediction"
+    told = "How much worse the score gets" if explanation.y is not None else "How far the prediction moves"
     parts = [(
         "Which columns matter",
-        f'<p class="soft">How much {by_score} changes when a column is dealt out anew ({told}); 95 % intervals. '
+        f'<p class="soft">{told} when a column is dealt out anew, with 95 % intervals. '
         "Columns that tell much the same are also dealt out together.</p>"
         + bars(shown["columns"].tolist(), shown["importance"].tolist(),
                list(zip(shown["low"], shown["high"], strict=True)), "permutation importance"),

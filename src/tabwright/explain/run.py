@@ -12,8 +12,10 @@ from tabwright.errors import ParityError
 from tabwright.explain.explanation import MAX_ROWS, Explanation, explain_subject
 from tabwright.explain.subject import Subject, of_model, of_scorer, rows_of
 from tabwright.export import serialise
+from tabwright.objectives.design import Design
 from tabwright.pipeline import Ensemble
 from tabwright.runtime import model_from_bytes
+from tabwright.search.assemble import assemble
 from tabwright.shapley import MAX_EVALUATIONS, Rows
 from tabwright.stored import load_table
 from tabwright.types import Array, Floats
@@ -54,7 +56,9 @@ def subject_of(finished: Finished, ensemble: Ensemble, classes: Array) -> Subjec
 
 def _held_out(finished: Finished, classes: Array, sizes: list[int], whole: Subject) -> Subject:
     """Scores rows, fold after fold, each by the fold models that were not trained on it."""
-    ensemble = finished.ensemble
+    whole_design = Design.whole(finished.design.weights, finished.problem.n_folds)
+    ensemble = assemble(finished.run, finished.problem, whole_design, finished.ensemble.name)
+    ensemble = replace(ensemble, threshold=finished.ensemble.threshold)
     by_fold = []
     for k in range(len(sizes)):
         members = tuple(replace(m, folds=(m.folds[k],)) for m in ensemble.members)

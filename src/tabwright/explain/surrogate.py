@@ -99,15 +99,18 @@ def _rules(subject: Subject, tree: Any, questions: list[tuple[Column, str | None
            prediction: Floats) -> pd.DataFrame:  # fmt: skip
     out = []
 
-    def walk(node: int, conditions: list[str]) -> None:
+    def walk(node: int, conditions: dict[tuple[int, bool], str]) -> None:
         if tree.children_left[node] < 0:
             mask = leaves == node
-            out.append((" and ".join(conditions) or "always", float(mask.mean()), float(prediction[mask].mean())))
+            rule = " and ".join(conditions.values()) or "always"
+            out.append((rule, float(mask.mean()), float(prediction[mask].mean())))
             return
-        no, yes = _answers(subject, questions[tree.feature[node]], float(tree.threshold[node]))
-        walk(tree.children_left[node], [*conditions, no])
-        walk(tree.children_right[node], [*conditions, yes])
+        asked = int(tree.feature[node])
+        no, yes = _answers(subject, questions[asked], float(tree.threshold[node]))
+        # a later bound on the same side is the tighter one
+        walk(tree.children_left[node], conditions | {(asked, False): no})
+        walk(tree.children_right[node], conditions | {(asked, True): yes})
 
-    walk(0, [])
+    walk(0, {})
     frame = pd.DataFrame(out, columns=["rule", "share", "prediction"])
     return frame.sort_values("prediction", ascending=False, kind="stable").reset_index(drop=True)
