@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tabwright.charts.frame import STYLE, Plane, ends
+from tabwright.charts.frame import svg as chart
 from tabwright.metrics.base import Metric
 from tabwright.objectives.custom import is_custom
 from tabwright.objectives.design import Design
@@ -19,13 +20,6 @@ COLUMNS = (
     "design", "model_id", "score", "latency_p50_us", "latency_p99_us", "size_mib", "rows_per_second", "memory_mib",
     "train_cpu_s", "n_models", "measured", "leader",
 )  # fmt: skip
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 420, 76, 24, 40, 56
-STYLE = """
-svg { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #243b53; }
-svg .back { fill: #fff; } svg .grid { stroke: #e4e9f0; } svg .axis { fill: #627d98; font-size: 11px; }
-svg .line { fill: none; stroke: #2f6fb3; stroke-width: 1.5; } svg .point { fill: #2f6fb3; }
-svg .leader { fill: #d64545; } svg .title { font-weight: 600; font-size: 13px; }
-"""
 
 
 def table(points: Sequence[Point], leader: Design) -> pd.DataFrame:
@@ -52,47 +46,26 @@ def _model_id(design: Design) -> str:
 
 def svg(front: pd.DataFrame, metric: Metric) -> str:
     """The front as a picture: latency of one row on a log scale, score, each point's parts as its tooltip."""
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="Pareto front" viewBox="0 0 {WIDTH} {HEIGHT}">'
-        f'<style>{STYLE}</style><rect class="back" width="{WIDTH}" height="{HEIGHT}"/>'
-        f"{''.join(_body(front.sort_values('latency_p50_us'), metric))}</svg>"
-    )
-
-
-def _body(front: pd.DataFrame, metric: Metric) -> Iterator[str]:
-    latency, score = (front[name].to_numpy(np.float64) for name in ("latency_p50_us", "score"))
-    low, high = math.log10(latency.min() / 1.2), math.log10(latency.max() * 1.2)
-    bottom, top = float(score.min()), float(score.max())
-    spare = 0.08 * (top - bottom) or 0.05 * abs(top) or 1.0
-    bottom, top = bottom - spare, top + spare
-    across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-
-    def x(value: float) -> float:
-        return LEFT + (math.log10(value) - low) / (high - low) * across
-
-    def y(value: float) -> float:
-        return TOP + (top - value) / (top - bottom) * down
-
+    rows = front.sort_values("latency_p50_us")
+    latency, score = (rows[name].to_numpy(np.float64) for name in ("latency_p50_us", "score"))
+    across = np.log10(latency)
+    plane = Plane(ends(across.tolist(), 0.06), ends(score.tolist(), 0.08))
     better = "higher" if metric.greater_is_better else "lower"
-    yield f'<text class="title" x="{LEFT}" y="22">{escape(metric.name)} ({better} is better) against latency</text>'
-    for k in range(6):
-        value = bottom + (top - bottom) * k / 5
-        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-        yield f'<text class="axis" x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.4g}</text>'
-    for decade in range(math.floor(low), math.ceil(high) + 1):
-        for unit in (1, 2, 5):
-            tick = unit * 10.0**decade
-            if low <= math.log10(tick) <= high:
-                yield f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-                yield (f'<text class="axis" x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">'
-                       f"{tick:g}</text>")  # fmt: skip
-    yield (f'<text class="axis" x="{LEFT + across / 2}" y="{HEIGHT - 12}" text-anchor="middle">one row, median, µs '
-           "(exported file, one thread)</text>")  # fmt: skip
-    path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in zip(latency, score, strict=True))
-    yield f'<polyline class="line" points="{path}"/>'
-    rows: Any = front.itertuples()
-    for row in rows:
-        kind = "leader" if row.leader else "point"
-        told = f"{row.design}: {row.score:.5g}, {row.latency_p50_us:.0f} µs, {row.size_mib:.2f} MiB"
-        yield (f'<circle class="{kind}" cx="{x(row.latency_p50_us):.1f}" cy="{y(row.score):.1f}" '
-               f'r="{6 if row.leader else 4}"><title>{escape(told)}</title></circle>')  # fmt: skip
+    body = plane.axes("median time for one row, µs", f"{metric.name} ({better} is better)", _decades(*plane.x_ends))
+    path = "L".join(f"{plane.x(a):.1f},{plane.y(b):.1f}" for a, b in zip(across, score, strict=True))
+    body.append(f'<path class="line" stroke="var(--c0)" d="M{path}"/>')
+    for row, a in zip(rows.to_dict("records"), across, strict=True):
+        told = f"{row['design']}: {row['score']:.5g}, {row['latency_p50_us']:.0f} µs, {row['size_mib']:.2f} MiB"
+        body.append(f'<circle class="{"leader" if row["leader"] else "point"}" '
+                    f'fill="var({"--c1" if row["leader"] else "--c0"})" cx="{plane.x(a):.1f}" '
+                    f'cy="{plane.y(row["score"]):.1f}" r="{6 if row["leader"] else 4}"><title>{escape(told)}</title>'
+                    "</circle>")  # fmt: skip
+    style = f"<style>{STYLE} svg {{ background: var(--panel); }}</style>"
+    inside = chart(plane.width, plane.height, body, "Pareto front")
+    return inside.replace(">", f' class="tw">{style.replace(".tw svg", "svg.tw")}', 1)
+
+
+def _decades(low: float, high: float) -> list[tuple[float, str]]:
+    """Ticks at 1, 2 and 5 times powers of ten between two common logarithms."""
+    values = [m * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
+    return [(math.log10(v), f"{v:g}") for v in values if low <= math.log10(v) <= high]

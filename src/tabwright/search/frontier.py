@@ -39,7 +39,7 @@ SAMPLE_ROWS = 256  # measured with, one by one
 MAX_CANDIDATES = 16  # best ones that designs are made of
 LIMITS = 9  # latencies, spaced evenly on a log scale, under which ensembles are looked for
 P99 = 1.3  # of the median, until some have been measured
-MEMORY = 3.0  # MiB resident per MiB of file, until one has been measured
+MEMORY = 10.0  # MiB resident per MiB of file, until one has been measured
 MEASURED_POINTS = 14  # of a front
 READ_ROWS = 20_000  # that objectives of predictions are given
 
