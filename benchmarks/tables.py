@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import pandas as pd
 
 from tabwright import AutoMLClassifier, AutoMLRegressor
 from tabwright.datasets import CALIFORNIA_HOUSING
+
+os.environ.setdefault("TABWRIGHT_EXPERIENCE", "off")  # nothing that is measured may know earlier runs
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tabwright.onnx.graph import Graph, metadata_json
 from tabwright.schema import Schema
 from tabwright.seal import KEY, PLACEHOLDER, seal
 
+os.environ["TABWRIGHT_EXPERIENCE"] = "off"  # nothing is learned from tests, and no test from another
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests and programs that load onnxruntime themselves
 
 

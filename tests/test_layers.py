@@ -8,7 +8,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "tabwright"
 LAYERS = (
     ("errors", "types", "clock", "interrupts", "datasets", "__init__"),
-    ("space", "seal", "codec", "timestamps", "names", "ort", "shapley", "charts", "conformal"),
+    ("space", "seal", "codec", "timestamps", "names", "ort", "database", "shapley", "charts", "conformal"),
     ("coerce", "signature"),
     ("schema",),
     ("reference",),
@@ -17,11 +17,12 @@ LAYERS = (
     ("features",),
     ("pipeline",),
     ("objectives",),
-    ("store",),
+    ("store", "meta"),
     ("engine", "ensemble"),
     ("search",),
     ("config", "export", "leaderboard", "card", "delivery", "front"),
     ("stored",),
+    ("warm",),
     ("automl", "progress", "runtime", "evaluation"),
     ("batch", "examples"),
     ("inputs", "audit"),
@@ -35,7 +36,7 @@ LAYERS = (
 RANK = {name: k for k, names in enumerate(LAYERS) for name in names}
 SCORING = {
     "runtime", "schema", "seal", "signature", "errors", "types", "coerce", "timestamps", "names", "ort", "reference",
-    "interrupts", "shapley", "conformal", "__init__",
+    "interrupts", "database", "shapley", "conformal", "__init__",
 }  # fmt: skip
 
 

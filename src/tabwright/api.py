@@ -98,7 +98,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             self.max_runtime_secs, self.max_models, self.max_runtime_secs_per_model, self.max_memory_mib,
             self.max_disk_mib, self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
             self.monotone_constraints, self.nfolds, self.seed, self.n_jobs, dict(kinds or {}),
-            self.objectives, self.constraints, self.tracking,
+            self.objectives, self.constraints, self.tracking, self.warm_start,
         )  # fmt: skip
 
     def fit(
@@ -532,8 +532,13 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     tracking : str, optional
         "mlflow" (where ``MLFLOW_TRACKING_URI`` says) or the address of an MLflow tracking server or store, which is
         told of the run while it goes on; needs ``tabwright[mlflow]``.
-    engine, warm_start
-        Reserved; only the defaults are supported in this version.
+    warm_start : bool or path, default True
+        True: what earlier runs on tables alike have taught is tried, and this run is added to it (see
+        :mod:`tabwright.meta.experience`; nothing of the data's content is stored; the environment variable
+        TABWRIGHT_EXPERIENCE=off switches it off everywhere). A run with ``max_models`` only adds to it, so that it can
+        be repeated. The folder of an earlier run: its winners are tried first.
+    engine : {"local"}
+        Reserved; only the default is supported in this version.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabwright import clock, delivery, interrupts, reference
+from tabwright import clock, delivery, interrupts, reference, warm
 from tabwright.card import CardFacts, card
 from tabwright.config import Config
 from tabwright.conformal import Conformal, calibrate
@@ -47,6 +47,7 @@ from tabwright.stored import checked_table, load_problem, load_table, store
 from tabwright.types import Array, Floats, Kind, Task
 
 SAMPLE_ROWS = 2000  # kept for the parity check and for measuring
+WARM_AFTER = 5  # candidates of the portfolio, before those that earlier tasks suggest
 REFERENCE_ROWS = 20_000  # counted for the histograms that drift is measured against
 
 
@@ -109,7 +110,7 @@ class Finished:
 
     def averaging_gain(self) -> float:
         """What averaging fold models gains the leader over its out-of-fold score, >= 0; 0 where the run is gone."""
-        if self.design.n_models == len(self.design.shares) or not self.run.config_file.exists():
+        if all(s.folds == (0,) for s in self.design.shares) or not self.run.config_file.exists():
             return 0.0
         return self.frontier.averaging(self.design).gain(self.design)
 
@@ -332,6 +333,9 @@ def _search_and_assemble(
     families = _families(problem, config, table)
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable,
                         n_costs=len(searched_costs(config.costs)))  # fmt: skip
+    advice = warm.advise(config, table, problem, families)
+    strategy.warm(advice.candidates, advice.origin, 0 if advice.origin == "warm" else WARM_AFTER)
+    notes = [*notes, *advice.notes]
     with Interrupts() as signals:
         options = SearchOptions(config.max_models, config.max_runtime_secs_per_model, repeatable, config.max_disk_mib,
                                 not config.monotone_constraints, config.costs, config.limits,
@@ -355,6 +359,7 @@ def _search_and_assemble(
                 finished.notes.extend(delivered.notes)
                 delivery.remember(run, delivered.design)
             journal.add_stage("ensembling", clock.at(budget.started + began), budget.elapsed() - began)
+            warm.learn(config, table, problem, state, budget.left())
         finally:
             journal.close()
         finished.interrupted = search.interrupted or signals.asked

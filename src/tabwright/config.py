@@ -35,6 +35,7 @@ class Config:
     objectives: Sequence[str] = (SCORE,)
     constraints: Mapping[str, float] | None = None
     tracking: str | None = None
+    warm_start: bool | str = True
 
     def __post_init__(self) -> None:
         check_positive("max_runtime_secs", self.max_runtime_secs)
@@ -55,6 +56,10 @@ class Config:
             raise OptionError("sort_metric", f"is {self.sort_metric!r}", "give a metric's name or 'auto'")
         if not isinstance(self.monotone_constraints or {}, Mapping):
             raise OptionError("monotone_constraints", "is no mapping", "give {'column': 1} or {'column': -1}")
+        if isinstance(self.warm_start, os.PathLike):
+            object.__setattr__(self, "warm_start", os.fspath(self.warm_start))
+        if not isinstance(self.warm_start, (bool, str)):
+            raise OptionError("warm_start", f"is {self.warm_start!r}", "give True, False or the folder of a run")
         object.__setattr__(self, "objectives", check_objectives(self.objectives))
         object.__setattr__(self, "constraints", check_constraints(self.constraints) or None)
         for option in ("include_families", "exclude_families"):

@@ -66,3 +66,14 @@ def defaults(space: Space) -> Params:
 def sample(space: Space, rng: np.random.Generator) -> Params:
     """One independent uniform draw per dimension."""
     return {name: dimension.sample(rng) for name, dimension in space.items()}
+
+
+def contains(space: Space, params: Params) -> bool:
+    """Whether parameters are exactly those of the space, each within its dimension."""
+    return set(params) == set(space) and all(_within(dimension, params[name]) for name, dimension in space.items())
+
+
+def _within(dimension: Dimension, value: Any) -> bool:
+    if isinstance(dimension, Choice):
+        return value in dimension.options
+    return isinstance(value, (int, float)) and dimension.low <= value <= dimension.high

@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limit_arguments(parser)
     parser.add_argument("--tracking", metavar="URI", help="tell an MLflow server of the run while it goes on: 'mlflow' "
                         "(its own settings), or http://host:5000, sqlite:///mlflow.db")  # fmt: skip
+    parser.add_argument("--warm-start", metavar="RUN", help="an earlier run, whose winners are tried first")
+    parser.add_argument("--no-experience", action="store_true", help="neither use nor add to what runs have taught")
     parser.add_argument("--export", metavar="FILE", help="also write the leader to this ONNX file")
 
 
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     options["nfolds"] = args.nfolds if args.nfolds == "auto" else _whole(args.nfolds)
     for name in ("include_families", "exclude_families"):
         options[name] = _listed(getattr(args, name))
+    options["warm_start"] = args.warm_start or not args.no_experience
     options["objectives"] = _listed(args.objectives) or ("score",)
     limits = {"latency_us": args.max_latency_us, "latency_p99_us": args.max_latency_p99_us,
               "size_mib": args.max_size_mib, "memory_mib": args.max_model_memory_mib}  # fmt: skip

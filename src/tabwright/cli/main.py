@@ -13,6 +13,7 @@ from tabwright.cli.audit import AUDIT
 from tabwright.cli.base import Command
 from tabwright.cli.demo import DEMO
 from tabwright.cli.evaluate import EVALUATE
+from tabwright.cli.experience import EXPERIENCE
 from tabwright.cli.explain import EXPLAIN
 from tabwright.cli.export import EXPORT
 from tabwright.cli.failures import FAILURES
@@ -30,7 +31,7 @@ from tabwright.errors import UserError
 
 COMMANDS: tuple[Command, ...] = (
     FIT, RESUME, LEADERBOARD, SELECT, EXPORT, PREDICT, EVALUATE, PROFILE, EXPLAIN, REPORT, FAILURES, AUDIT, REPLAY,
-    SERVE, KEYS, DEMO,
+    SERVE, KEYS, EXPERIENCE, DEMO,
 )  # fmt: skip
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from tabwright.metrics import tuned_score
 from tabwright.metrics.base import Metric
 from tabwright.models.base import Link, apply_link
-from tabwright.objectives.design import ALL_ROWS, Design
+from tabwright.objectives.design import ALL_ROWS, Design, Share
 from tabwright.types import Array, Floats, Task
 
 DRAWS = 12
@@ -70,12 +71,19 @@ class Averaging:
         return float(np.mean((self.predict(design) - whole) ** 2))
 
     def gain(self, design: Design) -> float:
-        """How much better a design scores than with one fold's model for each share, in the metric's unit, >= 0."""
-        if not design.shares or all(len(s.folds) == 1 for s in design.shares):
+        """How much better a design scores than with one fold's model for each share, in the metric's unit, >= 0.
+
+        A model of all rows counts as two of folds.
+        """
+        design = Design(tuple(replace(s, folds=self._worth(s)) for s in design.shares))
+        if all(len(s.folds) == 1 for s in design.shares):
             return 0.0
         labels, alone = self._reference(design)
         sign = 1.0 if self._metric.greater_is_better else -1.0
         return max(0.0, sign * (self._mean_score(labels, self.predict(design)) - alone))
+
+    def _worth(self, share: Share) -> tuple[int, ...]:
+        return share.folds if share.folds != (ALL_ROWS,) else tuple(range(min(2, len(self._raw[share.model_id]))))
 
     def _reference(self, design: Design) -> tuple[list[Array], float]:
         """Labels that follow the mean of all folds, and what single folds score on average by them."""

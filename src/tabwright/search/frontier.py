@@ -238,7 +238,8 @@ class Frontier:
         if design not in self._scores:
             problem = self._problem
             value = tuned_score(problem.metric, self._y, self._blend(design), self._weight)
-            gain = self.averaging(design).gain(design) if design.n_models > len(design.shares) else 0.0
+            averaged = any(s.folds != (0,) for s in design.shares)
+            gain = self.averaging(design).gain(design) if averaged else 0.0
             self._scores[design] = value + (gain if problem.metric.greater_is_better else -gain)
         return self._scores[design]
 

@@ -103,6 +103,14 @@ class Strategy:
         self._counts[family] = self._counts.get(family, 0) + 1
         return Candidate(model_id(family, self._counts[family]), family, params, self._seed, origin)
 
+    def warm(self, suggested: Sequence[tuple[str, Params]], origin: str, after: int) -> None:
+        """Put configurations into the queue, behind its first ``after`` candidates."""
+        made = []
+        for family, params in suggested:
+            self._counts[family] = self._counts.get(family, 0) + 1
+            made.append(Candidate(model_id(family, self._counts[family]), family, params, self._seed, origin))
+        self._queue[after:after] = made
+
     @property
     def has_room(self) -> bool:
         """Whether ``max_models`` allows another candidate."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tabwright.errors import MissingExtraError, OptionError
+from tabwright.database import Database
+from tabwright.errors import OptionError
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -60,35 +58,10 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        self._lock = threading.Lock()
-        self._is_postgres = url.startswith(("postgresql://", "postgres://"))
-        self._connection: Any = _postgres(url) if self._is_postgres else _sqlite(url)
-        with self._transaction() as run:
-            if self._is_postgres:  # workers start together, and CREATE TABLE IF NOT EXISTS races in PostgreSQL
-                run("SELECT pg_advisory_xact_lock(7242)")
-            for statement in _TABLES.split(";"):
-                run(statement)
+        self._database = Database(url, "--store", _TABLES, lock=7242)
+        self._transaction, self.close = self._database.transaction, self._database.close
         if self.fact("format", FORMAT) != FORMAT:
             raise OptionError("--store", "was written by a later version", "name another store, or update tabwright")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        with self._lock:
-            cursor = self._connection.cursor()
-            if not self._is_postgres:
-                cursor.execute("BEGIN IMMEDIATE")  # writers of other processes wait here, not in the middle
-
-            def run(statement: str, rows: Sequence[Any] = (), *, many: bool = False) -> Any:
-                text = statement.replace("?", "%s") if self._is_postgres else statement
-                (cursor.executemany if many else cursor.execute)(text, rows)
-                return cursor
-
-            try:
-                yield run
-                self._connection.commit()
-            except BaseException:
-                self._connection.rollback()
-                raise
 
     def fact(self, name: str, default: str) -> str:
         """A stored fact; ``default`` becomes it where there is none yet."""
@@ -184,30 +157,3 @@ class Store:
         with self._transaction() as run:
             run("DELETE FROM counts WHERE slot < ?", (before_slot,))
             run("DELETE FROM workers WHERE seen < ?", (before,))
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-
-
-def _sqlite(path: str) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(path, timeout=10.0, check_same_thread=False, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # accepted feedback survives a power cut
-    except sqlite3.Error as error:
-        raise OptionError("--store", f"is {path!r}, which can't be opened ({error})", "name a file in a folder "
-                          "that you may write to") from None  # fmt: skip
-    return connection
-
-
-def _postgres(url: str) -> Any:
-    try:
-        import psycopg
-    except ImportError:
-        raise MissingExtraError("psycopg", "postgres") from None
-    try:
-        return psycopg.connect(url, connect_timeout=10)
-    except psycopg.Error as error:
-        reason = str(error).strip().split("\n")[0]
-        raise OptionError("--store", f"can't be reached ({reason})", "check the address and the password") from None

@@ -1,0 +1,152 @@
+"""Warm starts: what an earlier run of one's own, or runs on tables alike, suggest to try first; and what is learned."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tabwright.config import Config
+from tabwright.data.table import Table
+from tabwright.errors import OptionError, UserError
+from tabwright.meta.experience import Experience, Result, place
+from tabwright.meta.features import meta_features
+from tabwright.models.base import Family
+from tabwright.models.fitting import ROUNDS
+from tabwright.pipeline import FEATURES, TEACHER
+from tabwright.schema import Schema
+from tabwright.search.problem import Problem
+from tabwright.search.state import Entry, State
+from tabwright.space import contains
+from tabwright.store.run_dir import RunDir
+from tabwright.stored import load_problem
+from tabwright.types import Params, Task
+
+FROM_RUN, FROM_STORE = 6, 4  # candidates taken over at most
+STORED = 20  # results of a run that are stored at most, best first
+PATIENCE_S, LEAST_PATIENCE_S = 1.0, 0.2  # for a store that is busy or can't be reached
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Configurations to try, the most promising first, and sentences about where they come from."""
+
+    candidates: Sequence[tuple[str, Params]] = ()
+    origin: str = "experience"
+    notes: list[str] = field(default_factory=list)
+
+
+def advise(config: Config, table: Table, problem: Problem, families: Sequence[Family]) -> Advice:
+    """What to try first.
+
+    Raises
+    ------
+    UserError
+        If ``warm_start`` names no run, or one of another task.
+    """
+    if isinstance(config.warm_start, str):
+        return _of_run(config.warm_start, table, problem, families)
+    if not config.warm_start or config.max_models is not None:  # such a run promises to be repeatable
+        return Advice()
+    facts = meta_features(table, problem.y, problem.task, problem.n_classes)
+    spaces = {f.name: f.space for f in families if f.space}
+
+    def ask(store: Experience) -> list[Result]:
+        return store.suggest(problem.task, facts, list(spaces), 2 * FROM_STORE)
+
+    found = [(r.family, r.params) for r in _with_store(ask) or () if contains(spaces[r.family], r.params)]
+    return Advice(found[:FROM_STORE])
+
+
+def learn(config: Config, table: Table, problem: Problem, state: State, seconds: float) -> None:
+    """Add a finished run to the store, within so many seconds; one that can't take it is no fault of the run."""
+    done = [e for e in state.finished() if _plain(e)][:STORED]
+    sign = -1.0 if problem.metric.greater_is_better else 1.0
+    if not done or not config.warm_start:
+        return
+    trivial, best = problem.trivial_loss(), sign * done[0].score
+    if not trivial > best:
+        return
+    weights = dict(state.leader.weights)
+    results = []
+    for entry in done:
+        c, gain = entry.candidate, (trivial - sign * entry.score) / (trivial - best)
+        results.append(Result(c.family, _params(c.params), gain, entry.seconds, weights.get(c.model_id, 0.0)))
+    facts = meta_features(table, problem.y, problem.task, problem.n_classes)
+    patience = min(PATIENCE_S, max(LEAST_PATIENCE_S, seconds))
+    _with_store(lambda store: store.add(problem.task, problem.metric.name, facts, results), patience)
+
+
+def _with_store(use: Callable[[Experience], T], patience_s: float = PATIENCE_S) -> T | None:
+    """Use the store, if there is one that answers in time."""
+    url = place()
+    if url is None:
+        return None
+    answers: list[T] = []
+
+    def work() -> None:
+        try:
+            store = Experience(url)
+            try:
+                answers.append(use(store))
+            finally:
+                store.close()
+        except (UserError, OSError, sqlite3.Error, ValueError):
+            return
+
+    thread = threading.Thread(target=work, daemon=True, name="experience")
+    thread.start()
+    thread.join(patience_s)
+    return answers[0] if answers else None
+
+
+def _plain(entry: Entry) -> bool:
+    """Whether a candidate's parameters alone tell how it was made."""
+    return not {TEACHER, ROUNDS} & entry.candidate.params.keys() and ":" not in entry.candidate.family
+
+
+def _params(params: Params) -> Params:
+    return {name: value for name, value in params.items() if name != FEATURES}
+
+
+def _of_run(path: str, table: Table, problem: Problem, families: Sequence[Family]) -> Advice:
+    """The winners of an earlier run, and what differs from it."""
+    old = RunDir.open(path)
+    facts = old.config()
+    if Task(facts["task"]) is not problem.task:
+        raise OptionError("warm_start", f"is {path!r}, a {facts['task']} run, and this is one of {problem.task}",
+                          "name a run of the same task")  # fmt: skip
+    before = load_problem(old)
+    state = State(before, old)
+    journal = old.read_journal()
+    try:
+        state.restore(journal)
+    finally:
+        journal.close()
+    spaces = {f.name: f.space for f in families}
+    weights = dict(state.leader.weights)
+    ranked = sorted(state.finished(), key=lambda e: -weights.get(e.candidate.model_id, 0.0))
+    found = [(e.candidate.family, _params(e.candidate.params)) for e in ranked if _plain(e)]
+    chosen = [(name, params) for name, params in found if name in spaces and contains(spaces[name], params)]
+    return Advice(chosen[:FROM_RUN], "warm", _changes(path, old.load_schema(), before, state, table, problem))
+
+
+def _changes(
+    path: str, schema: Schema, before: Problem, state: State, table: Table, problem: Problem
+) -> list[str]:
+    """One sentence on what is new since the earlier run."""
+    was, now = ({c.name: c.kind for c in s.columns} for s in (schema, table.schema))
+    told = [f"{len(problem.y):,} rows (then {len(before.y):,})"]
+    if math.isfinite(state.leader.score):
+        told.append(f"its leader had {before.metric.name} {state.leader.score:.5g}")
+    for what, names in (
+        ("new columns", [n for n in now if n not in was]), ("columns gone", [n for n in was if n not in now]),
+        ("of another kind", [n for n in now if n in was and now[n] != was[n]]),
+    ):  # fmt: skip
+        if names:
+            told.append(f"{what}: {', '.join(names[:10])}")
+    return [f"Warm start from {path}: {'; '.join(told)}"]
