@@ -29,7 +29,7 @@ LAYERS = (
     ("serve", "explain"),
     ("report", "tracking"),
     ("api", "replay"),
-    ("cli", "testing"),
+    ("cli", "testing", "compat"),
     ("__main__",),
 )
 RANK = {name: k for k, names in enumerate(LAYERS) for name in names}
