@@ -45,6 +45,6 @@ def as_list(data: H2OFrame, use_pandas: bool = True, header: bool = True) -> Any
 
 __all__ = [
     "H2OAutoML", "H2OFrame", "H2OModel", "ModelPerformance", "as_list", "automl", "connect", "download_model",
-    "explain", "get_leaderboard", "import_file", "init", "no_progress", "remove_all", "save_model", "show_progress", "shutdown",
-    "upload_file",
+    "explain", "get_leaderboard", "import_file", "init", "no_progress", "remove_all", "save_model", "show_progress",
+    "shutdown", "upload_file",
 ]  # fmt: skip
