@@ -8,7 +8,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "tabwright"
 LAYERS = (
     ("errors", "types", "clock", "interrupts", "datasets", "__init__"),
-    ("space", "seal", "codec", "timestamps", "names", "ort", "shapley", "charts", "conformal"),
+    ("space", "seal", "codec", "timestamps", "names", "ort", "shapley", "charts", "conformal", "plugins"),
     ("coerce", "signature"),
     ("schema",),
     ("reference",),
