@@ -20,7 +20,7 @@ LAYERS = (
     ("store",),
     ("engine", "ensemble"),
     ("search",),
-    ("config", "export", "leaderboard", "card", "delivery", "front"),
+    ("config", "export", "leaderboard", "card", "display", "delivery", "front"),
     ("stored",),
     ("automl", "progress", "runtime", "evaluation"),
     ("batch", "examples"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,8 +24,10 @@ from tabwright.config import Config, check_positive
 from tabwright.conformal import decide, required
 from tabwright.data.quality import quality_report
 from tabwright.data.readers import NOTES, read_table
+from tabwright.data.splits import is_splitter
 from tabwright.data.table import Table
 from tabwright.data.target import Target, read_target
+from tabwright.display import fitted_html
 from tabwright.errors import DataError, NotExportableError, OptionError, RunError
 from tabwright.export import ExportReport, export, serialise
 from tabwright.inputs import has_names, read_inputs, row_columns
@@ -98,7 +101,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         return Config(
             self.max_runtime_secs, self.max_models, self.max_runtime_secs_per_model, self.max_memory_mib,
             self.max_disk_mib, self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
-            self.monotone_constraints, "auto" if hasattr(self.nfolds, "split") else self.nfolds,
+            self.monotone_constraints, "auto" if is_splitter(self.nfolds) else self.nfolds,
             self.seed, self.n_jobs, dict(kinds or {}),
             self.objectives, self.constraints, self.tracking,
         )  # fmt: skip
@@ -142,7 +145,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             warnings.warn(f"X holds the target {y_column.name!r}; it is left out", UserWarning, stacklevel=2)
             frame = frame.drop(columns=[y_column.name])
         features, rows = row_columns(frame, weights_column, group_column, time_column, sample_weight)
-        rows = replace(rows, splitter=self.nfolds if hasattr(self.nfolds, "split") else None)
+        rows = replace(rows, splitter=self.nfolds if is_splitter(self.nfolds) else None)
         task = self._task(y_column)
         with observer_for(self.progress, config, str(y_column.name)) as observer:
             run = RunDir.create(self.export_checkpoints_dir)
@@ -380,8 +383,8 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             points = self.pareto()
         except NotExportableError:
             points = board.head(0)
-        html = report(finished, board, self.quality, self.failures(), self.explain(**options), points)
-        write_for_user(Path(path), html.encode(), "path")
+        page = report(finished, board, self.quality, self.failures(), self.explain(**options), points)
+        write_for_user(Path(path), page.encode(), "path")
         return Path(path)
 
     def model_card(self, path: str | Path | None = None, intended_use: str = "") -> str:
@@ -471,6 +474,22 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         made = cls(**{k: getattr(config, k) for k in Config.__dataclass_fields__ if k != "kinds"})
         made.export_checkpoints_dir = str(run)
         return directory, made
+
+    def _repr_mimebundle_(self, **_options: Any) -> dict[str, str]:
+        found = {"text/plain": repr(self)}
+        if hasattr(self, "_finished"):
+            found["text/html"] = self._repr_html_()
+        return found
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the leader and the best of the leaderboard, once fitted."""
+        if not hasattr(self, "_finished"):
+            return f"<pre>{html.escape(repr(self))}</pre>"
+        finished = self._finished
+        return fitted_html(
+            type(self).__name__, str(finished.schema.target), finished.problem.metric.name, self.leaderboard(),
+            finished.state.leader.name, len(finished.state.finished()),
+        )  # fmt: skip
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

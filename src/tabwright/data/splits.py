@@ -88,6 +88,11 @@ def make_folds(
     )
 
 
+def is_splitter(value: Any) -> bool:
+    """Whether a value splits rows as scikit-learn's splitters do (texts have a ``split`` too, of another sort)."""
+    return hasattr(value, "split") and not isinstance(value, (str, bytes))
+
+
 def users_folds(splitter: Any, n: int, y: Array, groups: Array | None) -> Folds:
     """Folds of an object with scikit-learn's ``split(X, y, groups)``.
 
