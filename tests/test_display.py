@@ -37,7 +37,8 @@ def test_tutorials_run(path, tmp_path, monkeypatch):
     monkeypatch.setenv("TUTORIAL_SECS", "8")
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     book = nbformat.read(path, as_version=4)
-    done = NotebookClient(book, timeout=200, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    where = {"metadata": {"path": str(tmp_path)}}
+    done = NotebookClient(book, timeout=200, kernel_name="python3", resources=where).execute()
     outputs = [o for c in done.cells if c.cell_type == "code" for o in c.outputs]
     assert any("text/html" in o.get("data", {}) for o in outputs)
     assert any("predicting" in o.get("data", {}).get("text/html", "") for o in outputs)  # progress was shown
