@@ -8,7 +8,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "tabwright"
 LAYERS = (
     ("errors", "types", "clock", "interrupts", "datasets", "__init__"),
-    ("space", "seal", "codec", "timestamps", "names", "ort", "database", "shapley", "charts", "conformal"),
+    ("space", "seal", "codec", "timestamps", "names", "ort", "database", "shapley", "charts", "conformal", "plugins"),
     ("coerce", "signature"),
     ("schema",),
     ("reference",),
@@ -20,7 +20,7 @@ LAYERS = (
     ("store", "meta"),
     ("engine", "ensemble"),
     ("search",),
-    ("config", "export", "leaderboard", "card", "delivery", "front"),
+    ("config", "export", "leaderboard", "card", "display", "delivery", "front"),
     ("stored",),
     ("warm",),
     ("automl", "progress", "runtime", "evaluation"),
@@ -30,7 +30,7 @@ LAYERS = (
     ("serve", "explain"),
     ("report", "tracking"),
     ("api", "replay"),
-    ("cli", "testing"),
+    ("cli", "testing", "compat"),
     ("__main__",),
 )
 RANK = {name: k for k, names in enumerate(LAYERS) for name in names}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,9 +24,11 @@ from tabwright.config import Config, check_positive
 from tabwright.conformal import decide, required
 from tabwright.data.quality import quality_report
 from tabwright.data.readers import NOTES, read_table
+from tabwright.data.splits import is_splitter
 from tabwright.data.table import Table
 from tabwright.data.target import Target, read_target
-from tabwright.errors import DataError, OptionError, RunError
+from tabwright.display import fitted_html
+from tabwright.errors import DataError, NotExportableError, OptionError, RunError
 from tabwright.export import ExportReport, export, serialise
 from tabwright.inputs import has_names, read_inputs, row_columns
 from tabwright.metrics import evaluate, full_proba
@@ -57,7 +61,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         max_disk_mib: float | None = None, sort_metric: str = "auto", objectives: Sequence[str] = ("score",),
         constraints: Mapping[str, float] | None = None, balance_classes: bool = False,
         include_families: Sequence[str] | None = None, exclude_families: Sequence[str] | None = None,
-        monotone_constraints: Mapping[str, int] | None = None, nfolds: int | str = "auto", seed: int = 0,
+        monotone_constraints: Mapping[str, int] | None = None, nfolds: Any = "auto", seed: int = 0,
         n_jobs: int = -1, engine: str = "local", export_checkpoints_dir: str | Path | None = None,
         warm_start: bool | str = True, tracking: str | None = None, progress: bool | str = "auto",
     ) -> None:  # fmt: skip
@@ -97,7 +101,8 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         return Config(
             self.max_runtime_secs, self.max_models, self.max_runtime_secs_per_model, self.max_memory_mib,
             self.max_disk_mib, self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
-            self.monotone_constraints, self.nfolds, self.seed, self.n_jobs, dict(kinds or {}),
+            self.monotone_constraints, "auto" if is_splitter(self.nfolds) else self.nfolds,
+            self.seed, self.n_jobs, dict(kinds or {}),
             self.objectives, self.constraints, self.tracking, self.warm_start,
         )  # fmt: skip
 
@@ -140,6 +145,7 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
             warnings.warn(f"X holds the target {y_column.name!r}; it is left out", UserWarning, stacklevel=2)
             frame = frame.drop(columns=[y_column.name])
         features, rows = row_columns(frame, weights_column, group_column, time_column, sample_weight)
+        rows = replace(rows, splitter=self.nfolds if is_splitter(self.nfolds) else None)
         task = self._task(y_column)
         with observer_for(self.progress, config, str(y_column.name)) as observer:
             run = RunDir.create(self.export_checkpoints_dir)
@@ -240,7 +246,10 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         if model_id in finished.state.entries and [m.model_id for m in ensemble.members] != [model_id]:
             design = Design.whole(((model_id, 1.0),), finished.problem.n_folds)
             ensemble = assemble(finished.run, finished.problem, design, model_id)
-        data = serialise(finished.package(ensemble))
+        try:
+            data = serialise(finished.package(ensemble))
+        except NotExportableError:
+            return {}  # what can't be exported has no file to measure
         return measure(data, graph_inputs(finished.sample)).to_dict()
 
     def pareto(self, path: str | Path | None = None) -> pd.DataFrame:
@@ -369,18 +378,19 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
 
         finished = self._fitted()
         options = {"max_rows": 1000, "max_evaluations": 40_000} | options
-        html = report(
-            finished, self.leaderboard("all"), self.quality, self.failures(), self.explain(**options),
-            self.pareto(),
-        )  # fmt: skip
-        write_for_user(Path(path), html.encode(), "path")
+        board = self.leaderboard("all")
+        try:
+            points = self.pareto()
+        except NotExportableError:
+            points = board.head(0)
+        page = report(finished, board, self.quality, self.failures(), self.explain(**options), points)
+        write_for_user(Path(path), page.encode(), "path")
         return Path(path)
 
     def model_card(self, path: str | Path | None = None, intended_use: str = "") -> str:
         """The model card as Markdown, written to ``path`` if given; the exported file holds it too."""
         finished = self._fitted()
-        board = leaderboard.table(finished.state, finished.profiles)
-        text = card(finished.card_facts(board), intended_use)
+        text = card(finished.card_facts(self.leaderboard()), intended_use)
         if path is not None:
             write_for_user(Path(path), text.encode(), "path")
         return text
@@ -465,6 +475,22 @@ class _AutoML(BaseEstimator):  # type: ignore[misc]
         made.export_checkpoints_dir = str(run)
         return directory, made
 
+    def _repr_mimebundle_(self, **_options: Any) -> dict[str, str]:
+        found = {"text/plain": repr(self)}
+        if hasattr(self, "_finished"):
+            found["text/html"] = self._repr_html_()
+        return found
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the leader and the best of the leaderboard, once fitted."""
+        if not hasattr(self, "_finished"):
+            return f"<pre>{html.escape(repr(self))}</pre>"
+        finished = self._finished
+        return fitted_html(
+            type(self).__name__, str(finished.schema.target), finished.problem.metric.name, self.leaderboard(),
+            finished.state.leader.name, len(finished.state.finished()),
+        )  # fmt: skip
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -514,8 +540,9 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         Of lightgbm, xgboost, catboost, extra_trees, random_forest, linear, knn, mlp.
     monotone_constraints : mapping of column name to -1, 0 or 1, optional
         Direction in which predictions may move with a numeric column.
-    nfolds : int or "auto"
-        Folds of cross-validation; 1 is a hold-out.
+    nfolds : int, "auto" or splitter
+        Folds of cross-validation; 1 is a hold-out. Any object with scikit-learn's ``split(X, y, groups)`` gives the
+        folds itself.
     seed : int
     n_jobs : int, default -1
         Processor cores to use; -1 is all.

@@ -17,7 +17,7 @@ from tabwright.card import CardFacts, card
 from tabwright.config import Config
 from tabwright.conformal import Conformal, calibrate
 from tabwright.data.infer import infer_schema
-from tabwright.data.splits import make_folds
+from tabwright.data.splits import make_folds, users_folds
 from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
 from tabwright.engine.local import LocalEngine
@@ -53,14 +53,16 @@ REFERENCE_ROWS = 20_000  # counted for the histograms that drift is measured aga
 
 @dataclass(frozen=True)
 class RowColumns:
-    """Per-row facts beside the features: weights, groups and times, each (n_rows,) or None."""
+    """Per-row facts beside the features: weights, groups and times, each (n_rows,) or None; and who splits the rows."""
 
     weight: Array | None = None
     group: Array | None = None
     time: Array | None = None
+    splitter: Any = None  # an object with scikit-learn's split(X, y, groups)
 
     def take(self, rows: Array) -> RowColumns:
-        return RowColumns(*(None if a is None else a[rows] for a in (self.weight, self.group, self.time)))
+        weight, group, time_ = (None if a is None else a[rows] for a in (self.weight, self.group, self.time))
+        return RowColumns(weight, group, time_, self.splitter)
 
 
 @dataclass
@@ -294,10 +296,14 @@ def _problem(table: Table, target: Target, config: Config, rows: RowColumns, bud
     if config.sort_metric.lower() == "rmsle" and target.y.min() < 0:
         raise OptionError("sort_metric", "is 'rmsle', but the target has values below 0", "take 'rmse' or 'mae'")
     n_folds = folds_for(table, target.task, target.n_classes, config.nfolds, config.cores, budget)
-    folds = make_folds(
-        table.n_rows, target.y, target.task, n_folds, config.seed,
-        groups=rows.group, time=rows.time, holdout=holdout_share(table.n_rows),
-    )  # fmt: skip
+    if rows.splitter is not None:
+        folds = users_folds(rows.splitter, table.n_rows, target.y, rows.group)
+        n_folds = len(folds)
+    else:
+        folds = make_folds(
+            table.n_rows, target.y, target.task, n_folds, config.seed,
+            groups=rows.group, time=rows.time, holdout=holdout_share(table.n_rows),
+        )  # fmt: skip
     train = folds.train
     limit = training_rows(table, target.task, target.n_classes, n_folds, budget)
     if limit < len(train[0]):

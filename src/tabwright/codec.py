@@ -24,6 +24,17 @@ from tabwright.errors import OptionError, RunError
 MAGIC = b"TABWRIGHT-OBJECT-1\n"
 
 
+_USERS: dict[str, type] = {}
+
+
+def register(cls: type) -> None:
+    """Let a class from outside this package be stored, by module and name.
+
+    Called only where a user has named the module, so that no file can ask for an import.
+    """
+    _USERS[f"{cls.__module__}:{cls.__qualname__}"] = cls
+
+
 class Codec:
     """Writes and reads values made of plain values, arrays and the given dataclasses and enums."""
 
@@ -87,6 +98,9 @@ class Codec:
         raise TypeError(f"{type(value).__name__} can't be stored")
 
     def _known(self, cls: type) -> str:
+        full = f"{cls.__module__}:{cls.__qualname__}"
+        if _USERS.get(full) is cls:
+            return full
         if self._classes.get(cls.__name__) is not cls:
             raise TypeError(f"{cls.__name__} is not registered for storage")
         return cls.__name__
@@ -106,11 +120,11 @@ class Codec:
         if kind == "dict":
             return {self._decode(k, array, where): self._decode(v, array, where) for k, v in content}
         name, content = content
-        if name not in self._classes:
+        cls = self._classes.get(name) or _USERS.get(name)
+        if cls is None:
             raise RunError(
                 f"{where} holds an object of unknown type {name!r}", "open it with the version that wrote it"
             )
-        cls = self._classes[name]
         if kind == "enum":
             return cls(content)
         return cls(**{k: self._decode(v, array, where) for k, v in content.items()})

@@ -7,7 +7,8 @@ TabwrightError
 │   ├── OptionError          one parameter or command-line option
 │   ├── MissingExtraError    an optional dependency is not installed
 │   ├── RunError             a run directory: absent, locked, altered, of another format
-│   └── ModelFileError       an exported file: absent, altered, of another format
+│   ├── ModelFileError       an exported file: absent, altered, of another format
+│   └── NotExportableError   a member that ONNX can't hold
 ├── FitError                 a candidate could not be fitted (recorded in the ledger)
 │   └── OutOfTimeError       its deadline had passed before there was anything
 └── ParityError              an export does not predict what the Python model predicts
@@ -74,6 +75,16 @@ class RunError(UserError):
 
 class ModelFileError(UserError):
     """An exported model file can't be used."""
+
+
+class NotExportableError(UserError, ValueError):
+    """A model has a member that ONNX can't hold."""
+
+    def __init__(self, family: str) -> None:
+        TabwrightError.__init__(self, family)
+        self.family = family
+        self.problem = f"The leader can't be exported: the family {family!r} has no ONNX form (no to_onnx)"
+        self.fix = "leave it out with exclude_families, or give its models a to_onnx; predict works without"
 
 
 class FitError(TabwrightError):

@@ -11,6 +11,7 @@ from onnx import TensorProto
 
 from tabwright.codec import Codec
 from tabwright.data.table import Table
+from tabwright.errors import NotExportableError
 from tabwright.features import FITTED_CLASSES as FEATURE_CLASSES
 from tabwright.features.base import Inputs
 from tabwright.features.recipe import FittedFeatures, FittedPart, to_float32
@@ -69,6 +70,8 @@ class Member:
 
     def to_onnx(self, inputs: Inputs, task: Task) -> str:
         graph = inputs.graph
+        if not hasattr(self.folds[0].model, "to_onnx"):
+            raise NotExportableError(self.family)
         raws = [fold.model.to_onnx(graph, fold.features.to_onnx(inputs)) for fold in self.folds]
         raw = graph.weighted_sum(raws, [1.0 / len(raws)] * len(raws))
         return link_to_onnx(graph, raw, self.folds[0].model.link, task)

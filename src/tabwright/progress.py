@@ -1,4 +1,4 @@
-"""The live progress display: a few lines on a terminal, nothing elsewhere."""
+"""The live progress display: a few lines on a terminal, a box in a notebook, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -8,12 +8,27 @@ from contextlib import contextmanager
 from typing import Any
 
 from tabwright.config import Config
+from tabwright.display import notebook_display, progress_html
 from tabwright.search.loop import Observer, Snapshot
+
+NOTEBOOK_S = 0.5  # between two pictures in a notebook
 
 
 @contextmanager
 def observer_for(progress: bool | str, config: Config, target: str) -> Iterator[Observer]:
     """An observer that draws, if asked for or if standard error is a terminal."""
+    in_notebook = None if progress is False else notebook_display()
+    if in_notebook is not None:
+        seen = 0.0
+
+        def show(snapshot: Snapshot) -> None:
+            nonlocal seen
+            if snapshot.elapsed_s - seen >= NOTEBOOK_S:
+                seen = snapshot.elapsed_s
+                in_notebook(progress_html(snapshot, config.max_runtime_secs, target))
+
+        yield show
+        return
     if progress is False or (progress == "auto" and not sys.stderr.isatty()):
         yield lambda _snapshot: None
         return

@@ -88,6 +88,33 @@ def make_folds(
     )
 
 
+def is_splitter(value: Any) -> bool:
+    """Whether a value splits rows as scikit-learn's splitters do (texts have a ``split`` too, of another sort)."""
+    return hasattr(value, "split") and not isinstance(value, (str, bytes))
+
+
+def users_folds(splitter: Any, n: int, y: Array, groups: Array | None) -> Folds:
+    """Folds of an object with scikit-learn's ``split(X, y, groups)``.
+
+    Raises
+    ------
+    OptionError
+        If it gives no folds, rows that are not there, or a row to validate on twice.
+    """
+    parts = [(np.sort(np.asarray(a, np.int64)), np.sort(np.asarray(b, np.int64)))
+             for a, b in splitter.split(np.zeros((n, 1)), y, groups)]  # fmt: skip
+    name = type(splitter).__name__
+    if not parts or any(not len(a) or not len(b) for a, b in parts):
+        raise OptionError("nfolds", f"{name}.split gives no folds, or an empty one", "give rows to both sides of each")
+    every = np.concatenate([b for _, b in parts])
+    if min(a.min() for a, _ in parts) < 0 or max(a.max() for a, _ in parts) >= n or every.min() < 0 or every.max() >= n:
+        raise OptionError("nfolds", f"{name}.split gives rows beyond the {n} of the table", "give positions from 0")
+    if len(np.unique(every)) < len(every) or any(np.intersect1d(a, b).size for a, b in parts):
+        raise OptionError("nfolds", f"{name}.split gives a row to validate on twice, or to both sides of a fold",
+                          "take a splitter without repetitions")  # fmt: skip
+    return Folds(tuple(a for a, _ in parts), tuple(b for _, b in parts), name)
+
+
 def _stratified(codes: Ints, k: int, rng: np.random.Generator) -> Ints:
     """Fold numbers: each class dealt out in turn, the next class going on where the last one stopped."""
     order = rng.permutation(len(codes))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from tabwright import plugins
 from tabwright.errors import OptionError
 from tabwright.metrics.accuracy import ACCURACY
 from tabwright.metrics.average_precision import AVERAGE_PRECISION
@@ -36,6 +39,10 @@ def find_metric(name: str, task: Task) -> Metric:
     wanted = name.lower()
     if wanted == "auto":
         return DEFAULTS[task]
+    if (users := _users_metric(name)) is not None:
+        if task in users.tasks:
+            return users
+        raise OptionError("sort_metric", f"is {name!r}, which does not score {task} tasks", "take another")
     fitting = [m.name for m in METRICS if task in m.tasks]
     for metric in METRICS:
         if wanted == metric.name or wanted in metric.aliases:
@@ -44,6 +51,18 @@ def find_metric(name: str, task: Task) -> Metric:
             raise OptionError("sort_metric", f"is {name!r}, which does not score {task} tasks",
                               f"take one of {', '.join(fitting)}")
     raise OptionError("sort_metric", f"is {name!r}, which is no known metric", f"take one of {', '.join(fitting)}")
+
+
+def _users_metric(name: str) -> Metric | None:
+    """A metric from outside this package: at ``package.module:NAME``, or of an installed package."""
+    built_in = any(name.lower() in (m.name, *m.aliases) for m in METRICS)
+    found = plugins.imported(name, "sort_metric") if plugins.is_reference(name) else (
+        None if built_in else plugins.installed(plugins.METRICS, name))  # fmt: skip
+    if found is None:
+        return None
+    if not isinstance(found, Metric):
+        raise OptionError("sort_metric", f"{name!r} is no tabwright.metrics.base.Metric", "name one that is")
+    return replace(found, name=name)
 
 
 def score(metric: Metric, y: Array, prediction: Floats, weight: Floats | None = None, threshold: float = 0.5) -> float:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
+from typing import Any
 
+from tabwright import plugins
+from tabwright.codec import register
 from tabwright.errors import OptionError
 from tabwright.models.bagged_trees import FittedBaggedTrees
 from tabwright.models.base import Family
@@ -18,6 +20,7 @@ from tabwright.models.mlp import MLP, FittedMLP
 from tabwright.models.random_forest import RANDOM_FOREST
 from tabwright.models.xgboost import XGBOOST, FittedXGBoost
 from tabwright.onnx.forest import Forest
+from tabwright.plugins import imported, installed, is_reference
 
 FAMILIES: tuple[Family, ...] = (
     LIGHTGBM,
@@ -38,29 +41,29 @@ FITTED_CLASSES: tuple[type, ...] = (
 
 
 def family(name: str) -> Family:
-    """The family called ``name``, or the one that ``"package.module:NAME"`` points at.
+    """The family called ``name``, here or in an installed package, or the one at ``"package.module:NAME"``.
 
     Raises
     ------
     OptionError
         If there is none of that name.
     """
-    if ":" in name:
-        return _imported(name)
+    if is_reference(name):
+        return _users(imported(name, "family"), name)
     for known in FAMILIES:
         if known.name == name:
             return known
+    found = installed(plugins.FAMILIES, name)
+    if found is not None:
+        return _users(found, name)
     names = ", ".join(f.name for f in FAMILIES)
     raise OptionError("family", f"names no model family: {name!r}", f"use one of {names}")
 
 
-def _imported(reference: str) -> Family:
-    module, _, attribute = reference.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        problem = f"{reference!r} can't be imported: {error}"
-        raise OptionError("family", problem, "name an importable module:NAME") from error
+def _users(found: Any, name: str) -> Family:
+    """A family from outside this package, whose models may be stored from now on."""
     if not isinstance(found, Family):
-        raise OptionError("family", f"{reference!r} is no tabwright.models.base.Family", "name one that is")
-    return replace(found, name=reference)
+        raise OptionError("family", f"{name!r} is no tabwright.models.base.Family", "name one that is")
+    for cls in found.fitted:
+        register(cls)
+    return replace(found, name=name)

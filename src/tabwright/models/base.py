@@ -88,6 +88,8 @@ class Family:
     max_rows: int | None = None  # not offered for larger tables
     max_features: int | None = None
     monotone: bool = False  # honours Columns.monotone
+    fitted: tuple[type, ...] = ()  # of families outside this package: the dataclasses that their models are made of
+    exportable: bool = True  # whether models have ``to_onnx``; without, they run and predict in Python only
     single_precision: bool = False  # sums in float32, so that back ends agree to some 1e-6 and not to the last bit
 
 

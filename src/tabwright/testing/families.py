@@ -95,6 +95,9 @@ class FamilyContract:
     """What every family must do. Parametrise a subclass over ``family`` and ``task`` (see :func:`cases`)."""
 
     def assert_export_is_exact(self, family: Family, fitted: Fitted, X: Floats) -> None:
+        if not family.exportable:
+            assert not hasattr(fitted, "to_onnx")
+            return
         python, exported = fitted.predict(X), run_onnx(fitted, X)
         assert python.dtype == exported.dtype == np.float64
         assert python.shape == exported.shape
@@ -122,7 +125,7 @@ class FamilyContract:
 
     def test_scores_have_the_agreed_shape_and_learn(self, family: Family, task: Task) -> None:
         fitted = _fit(family, task)
-        assert isinstance(fitted, Fitted)
+        assert isinstance(fitted, Fitted) or not family.exportable
         fresh = samples.sample(family.view, task, 400, seed=2)
         raw = fitted.predict(fresh.X)
         assert raw.shape == (400, samples.context(family.view, task).n_outputs)

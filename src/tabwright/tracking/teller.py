@@ -137,7 +137,7 @@ class Teller:
                 self._client.log_metric(self.parent, f"leader_{key}", value)
             for key, value in report.profile.to_dict().items():
                 self._client.log_metric(self.parent, f"leader_{key}", value)
-            board = leaderboard.table(finished.state, finished.profiles)
+            board = leaderboard.table(finished.state, finished.profiles, finished.averaging_gain())
             board.to_csv(folder / "leaderboard.csv", index=False)
             (folder / "model_card.md").write_text(card(finished.card_facts(board)), "utf-8")
             save_model(folder / "model.onnx", folder / "model")

@@ -1,0 +1,186 @@
+"""AutoGluon's predictor: ``from tabwright.compat.autogluon import TabularPredictor, TabularDataset``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from tabwright.compat.common import estimator, metric_name
+from tabwright.compat.options import Option, budget, ignored, refused, settle, used
+from tabwright.data.readers import read_table
+from tabwright.data.target import infer_task
+from tabwright.errors import OptionError
+from tabwright.store.run_dir import RunDir
+from tabwright.types import Task
+
+DEFAULT_SECS = 600.0
+OPTIONS: Mapping[str, Option] = {
+    "label": used(None, "target"), "problem_type": used(None, "binary, multiclass, regression; inferred where absent"),
+    "eval_metric": used(None, "sort_metric"), "path": used(None, "export_checkpoints_dir"),
+    "verbosity": used(2, "progress display from 1 on"), "log_to_file": ignored(False, "the run has a journal"),
+    "log_file_path": ignored("auto", "the run has a journal"), "sample_weight": used(None, "weights_column"),
+    "weight_evaluation": ignored(False, "weights count in scores too"), "groups": used(None, "group_column"),
+    "positive_class": ignored(None, "the second class in sorted order"),
+}  # fmt: skip
+FIT_OPTIONS: Mapping[str, Option] = {
+    "train_data": used(None, "X with its target"),
+    "tuning_data": refused(None, "validation rows are the run's own; put them into the training rows"),
+    "time_limit": used(None, "max_runtime_secs; 600 where absent"),
+    "presets": ignored(None, "there is one way: all the time goes into the best leader"),
+    "hyperparameters": refused(None, "families have other names here; see include_families"),
+    "feature_metadata": ignored("infer", "kinds are inferred"),
+    "infer_limit": used(None, "constraints={'latency_us': ...}"),
+    "infer_limit_batch_size": ignored(None, "latency is that of one row"),
+    "fit_weighted_ensemble": ignored(True, "the leader is an ensemble wherever that is better"),
+    "fit_full_last_level_weighted_ensemble": ignored(True, "there is one level"),
+    "full_weighted_ensemble_additionally": ignored(False, "there is one level"),
+    "dynamic_stacking": ignored(False, "there is one level"),
+    "calibrate_decision_threshold": ignored("auto", "chosen wherever the metric reads labels"),
+    "num_cpus": used("auto", "n_jobs"), "num_gpus": ignored("auto", "processors are used"),
+    "fit_strategy": ignored("sequential", "folds run in parallel"),
+    "memory_limit": used("auto", "max_memory_mib / 1024"),
+    "callbacks": refused(None, "there is no callback"), "num_bag_folds": used(None, "nfolds"),
+    "auto_stack": ignored(None, "folds are always bagged"), "num_stack_levels": ignored(None, "there is one level"),
+    "refit_full": ignored(None, "fold models are averaged"),
+    "excluded_model_types": refused(None, "families have other names here; see exclude_families"),
+}  # fmt: skip
+
+
+def TabularDataset(data: Any, **more: Any) -> pd.DataFrame:  # noqa: N802 - AutoGluon's name
+    """A pandas frame, read from a file where a path is given."""
+    return pd.DataFrame(read_table(data) if isinstance(data, (str, Path)) else data, **more)
+
+
+class TabularPredictor:
+    """AutoGluon's predictor, searched by tabwright; parameters in :data:`OPTIONS` and :data:`FIT_OPTIONS`."""
+
+    def __init__(self, *positional: Any, **given: Any) -> None:
+        self._settings = settle("TabularPredictor", OPTIONS, given, positional)
+        if self._settings["label"] is None:
+            raise OptionError("label", "of TabularPredictor is absent", "name the target's column")
+        self._aml: Any = None
+
+    def fit(self, *positional: Any, **given: Any) -> Self:
+        s, f = self._settings, settle("TabularPredictor.fit", FIT_OPTIONS, given, positional)
+        frame = read_table(f["train_data"])
+        if s["label"] not in frame.columns:
+            problem = f"is {s['label']!r}, which is no column of train_data"
+            raise OptionError("label", problem, "name the target's column")
+        kind = s["problem_type"] or str(infer_task(frame[s["label"]]))
+        if kind not in ("binary", "multiclass", "regression"):
+            raise OptionError("problem_type", f"is {kind!r}", "give binary, multiclass or regression")
+        limit, cpus, memory = f["infer_limit"], f["num_cpus"], f["memory_limit"]
+        made = estimator(kind != "regression")(
+            max_runtime_secs=budget(DEFAULT_SECS if f["time_limit"] is None else float(f["time_limit"])),
+            sort_metric=metric_name(s["eval_metric"] or ("accuracy" if kind != "regression" else "rmse"), "AutoGluon"),
+            nfolds=f["num_bag_folds"] or "auto", n_jobs=-1 if cpus == "auto" else int(cpus),
+            max_memory_mib=None if memory in ("auto", None) else 1024.0 * float(memory),
+            constraints=None if limit is None else {"latency_us": 1e6 * limit}, export_checkpoints_dir=s["path"],
+            progress="auto" if s["verbosity"] else False,
+        )  # fmt: skip
+        weights = s["sample_weight"] if s["sample_weight"] in frame.columns else None
+        self._aml = made.fit(frame, target=s["label"], weights_column=weights, group_column=s["groups"])
+        return self
+
+    @classmethod
+    def load(cls, path: str, **_more: Any) -> Self:
+        """The predictor whose run lies in ``path``."""
+        task = Task(RunDir.open(path).config()["task"])
+        opened: Any = estimator(task.is_classification).open(path)
+        made = cls(label=opened.schema.target, path=path, problem_type=str(task))
+        made._aml = opened
+        return made
+
+    def save(self, **_more: Any) -> str:
+        """Nothing is needed: the run lies in :attr:`path`."""
+        return self.path
+
+    @property
+    def automl(self) -> Any:
+        """The estimator that did the work."""
+        if self._aml is None:
+            raise OptionError("fit", "was not called yet", "call fit first")
+        return self._aml
+
+    @property
+    def path(self) -> str:
+        return str(self.automl.run_dir)
+
+    @property
+    def label(self) -> str:
+        return str(self._settings["label"])
+
+    @property
+    def problem_type(self) -> str:
+        return str(self.automl._finished.problem.task)
+
+    @property
+    def class_labels(self) -> list[Any]:
+        return list(self.automl.classes_)
+
+    @property
+    def model_best(self) -> str:
+        return str(self.automl._finished.state.leader.name)
+
+    def model_names(self) -> list[str]:
+        return [str(m) for m in self.automl.leaderboard()["model_id"]]
+
+    def predict(self, data: Any, model: str | None = None, as_pandas: bool = True, **_more: Any) -> Any:
+        self._only_leader(model)
+        frame = read_table(data)
+        found = self.automl.predict(frame)
+        return pd.Series(found, index=_index(data, frame), name=self.label) if as_pandas else found
+
+    def predict_proba(self, data: Any, model: str | None = None, as_pandas: bool = True, **_more: Any) -> Any:
+        self._only_leader(model)
+        frame = read_table(data)
+        found = self.automl.predict_proba(frame)
+        return pd.DataFrame(found, index=_index(data, frame), columns=self.class_labels) if as_pandas else found
+
+    def _only_leader(self, model: str | None) -> None:
+        if model not in (None, self.model_best):
+            raise OptionError("model", f"is {model!r}, and only the leader predicts", "make another design the leader "
+                              "with predictor.automl.select(design=...)")  # fmt: skip
+
+    def evaluate(self, data: Any, **_more: Any) -> dict[str, float]:
+        """All metrics, higher is better: losses are negative, as AutoGluon gives them; ``eval_metric`` first."""
+        from tabwright.metrics import find_metric
+
+        frame = read_table(data)
+        found = self.automl.model_performance(frame.drop(columns=[self.label]), frame[self.label])
+        problem = self.automl._finished.problem
+        signed = {n: v if find_metric(n, problem.task).greater_is_better else -v for n, v in found.items()}
+        return {problem.metric.name: signed[problem.metric.name], **signed}
+
+    def leaderboard(self, data: Any = None, **_more: Any) -> pd.DataFrame:
+        """model, score_val (higher is better), eval_metric, fit_time, stack_level, and score_test of the leader."""
+        board = self.automl.leaderboard()
+        metric = self.automl._finished.problem.metric
+        sign = 1.0 if metric.greater_is_better else -1.0
+        out = pd.DataFrame({"model": board["model_id"], "score_val": sign * board["score"], "eval_metric": metric.name,
+                            "fit_time": board["fit_seconds"], "stack_level": board["stack_level"]})  # fmt: skip
+        if data is not None:
+            reached = self.evaluate(data)[metric.name]
+            out["score_test"] = [reached if m == self.model_best else None for m in out["model"]]
+        return out.sort_values("score_val", ascending=False, kind="stable").reset_index(drop=True)
+
+    def feature_importance(self, data: Any = None, **_more: Any) -> pd.DataFrame:
+        """Permutation importance by column."""
+        every: pd.DataFrame = self.automl.explain(data, None if data is None else self.label).importance
+        found = every[~every["is_group"]].set_index("columns")
+        return found.rename(columns={"low": "p_low", "high": "p_high"}).drop(columns=["is_group"])
+
+    def fit_summary(self, **_more: Any) -> dict[str, Any]:
+        return {"model_best": self.model_best, "leaderboard": self.leaderboard()}
+
+    def delete_models(self, **_more: Any) -> None:
+        warnings.warn("delete_models: accepted without effect: bound the run's size with max_disk_mib", UserWarning,
+                      stacklevel=2)  # fmt: skip
+
+
+def _index(data: Any, frame: pd.DataFrame) -> pd.Index[Any]:
+    return data.index if isinstance(data, pd.DataFrame) else frame.index

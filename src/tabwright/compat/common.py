@@ -1,0 +1,124 @@
+"""What the look-alikes have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tabwright.api import AutoMLClassifier, AutoMLRegressor
+from tabwright.codec import write_for_user
+from tabwright.errors import OptionError
+from tabwright.metrics import METRICS, evaluate
+from tabwright.types import Task
+
+ALIASES: Mapping[str, str] = {
+    "neg_mean_squared_error": "rmse", "mean_squared_error": "rmse", "mse": "rmse",
+    "neg_root_mean_squared_error": "rmse",
+    "root_mean_squared_error": "rmse", "deviance": "rmse", "mean_residual_deviance": "rmse",
+    "neg_mean_absolute_error": "mae", "mean_absolute_error": "mae", "roc_auc_ovr": "roc_auc", "auc": "roc_auc",
+    "aucpr": "average_precision", "ap": "average_precision", "neg_log_loss": "log_loss", "logloss": "log_loss",
+    "mean_per_class_error": "balanced_accuracy", "acc": "accuracy", "root_mean_squared_log_error": "rmsle",
+}  # fmt: skip
+"""Other systems' names of metrics; those that rank models alike are the same."""
+
+
+def metric_name(name: Any, system: str) -> str:
+    """Our name of a metric; OptionError for one that is not known, or a function."""
+    if name is None or str(name).lower() == "auto":
+        return "auto"
+    if not isinstance(name, str):
+        raise OptionError("metric", f"of {system} is a function", "name one of the metrics of docs/migrate")
+    found = ALIASES.get(name.lower(), name.lower())
+    if found not in {m.name for m in METRICS}:
+        known = ", ".join(m.name for m in METRICS)
+        raise OptionError("metric", f"of {system} is {name!r}, which is not known", f"take one of {known}")
+    return found
+
+
+class Lookalike:
+    """Predictions and scores of the estimator within, for classes with ``fit(X, y)``."""
+
+    _aml: Any = None
+
+    @property
+    def automl(self) -> Any:
+        """The estimator that did the work: :class:`tabwright.AutoMLClassifier` or ``AutoMLRegressor``."""
+        if self._aml is None:
+            raise OptionError("fit", "was not called yet", "call fit first")
+        return self._aml
+
+    def predict(self, X: Any) -> Any:
+        return self.automl.predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        return self.automl.predict_proba(X)
+
+    @property
+    def classes_(self) -> Any:
+        return self.automl.classes_
+
+
+def estimator(classification: bool) -> type[AutoMLClassifier | AutoMLRegressor]:
+    return AutoMLClassifier if classification else AutoMLRegressor
+
+
+def scores_of(made: Any) -> dict[str, dict[str, float]]:
+    """Every metric of every finished candidate and of the leader, out of fold, by model_id."""
+    finished = made._finished
+    problem, state = finished.problem, finished.state
+    y = problem.user_y(problem.evaluation_rows())
+    found = {e.candidate.model_id: evaluate(problem.task, y, e.prediction)
+             for e in state.finished() if e.prediction is not None}  # fmt: skip
+    if state.leader.prediction is not None:
+        found[state.leader.name] = evaluate(problem.task, y, state.leader.prediction, finished.ensemble.threshold)
+    return found
+
+
+def with_mse(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores with those that other systems show besides."""
+    more = dict(scores)
+    if "rmse" in scores:
+        more["mse"] = scores["rmse"] ** 2
+    if "balanced_accuracy" in scores:
+        more["mean_per_class_error"] = 1.0 - scores["balanced_accuracy"]
+    return more
+
+
+PROGRAM = '''"""Predictions of {name} for a table: python {program} rows.csv [predictions.csv]."""
+
+import csv
+import sys
+from pathlib import Path
+
+from tabwright import load_model
+
+model = load_model(Path(__file__).with_name("{name}"))
+
+if __name__ == "__main__":
+    with open(sys.argv[1], encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    out = open(sys.argv[2], "w", encoding="utf-8", newline="") if len(sys.argv) > 2 else sys.stdout
+    csv.writer(out).writerows([["prediction"], *([value] for value in model.predict(rows).tolist())])
+'''
+
+
+def export_script(made: Any, path: str | Path) -> Path:
+    """Write the model beside a Python program that scores a CSV file with it, or the model alone.
+
+    ``path`` ends in .onnx for the model alone, else names the program; returns the model's path.
+    """
+    target = Path(path)
+    model = target.with_suffix(".onnx")
+    made.export(model)
+    if target != model:
+        write_for_user(target, PROGRAM.format(name=model.name, program=target.name).encode(), "path")
+    return model
+
+
+def is_classification(y: Any) -> bool:
+    from tabwright.data.target import infer_task
+
+    return infer_task(np.asarray(y)) is not Task.REGRESSION

@@ -1,0 +1,136 @@
+"""FLAML's class: ``from tabwright.compat.flaml import AutoML`` instead of ``from flaml import AutoML``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tabwright.compat.common import Lookalike, estimator, metric_name
+from tabwright.compat.options import Option, budget, ignored, refused, settle, used
+from tabwright.data.readers import read_table
+from tabwright.errors import OptionError
+
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "lgbm": ("lightgbm",), "xgboost": ("xgboost",), "xgb_limitdepth": ("xgboost",), "catboost": ("catboost",),
+    "rf": ("random_forest",), "extra_tree": ("extra_trees",), "kneighbor": ("knn",), "lrl1": ("linear",),
+    "lrl2": ("linear",), "sgd": ("linear",), "enet": ("linear",),
+}  # fmt: skip
+OPTIONS: Mapping[str, Option] = {
+    "X_train": used(None, "X"), "y_train": used(None, "y"), "dataframe": used(None, "X with its target"),
+    "label": used(None, "target"), "metric": used(None, "sort_metric, or 'auto'"),
+    "task": used(None, "'classification' or 'regression'"), "n_jobs": used(None, "n_jobs"),
+    "log_file_name": ignored(None, "the journal of the run holds more"),
+    "estimator_list": used(None, "include_families"), "time_budget": used(None, "max_runtime_secs; 60 where absent"),
+    "max_iter": used(None, "max_models"), "sample": ignored(None, "rows are sampled where the budget needs it"),
+    "ensemble": ignored(None, "the leader is an ensemble wherever that is better"),
+    "eval_method": used(None, "'cv' or 'holdout'"), "log_type": ignored(None, "everything is kept"),
+    "model_history": ignored(None, "every candidate's models are kept in the run"),
+    "split_ratio": ignored(None, "a hold-out is a fifth"), "n_splits": used(None, "nfolds"),
+    "log_training_metric": ignored(None, "only rows that a model has not seen are scored"),
+    "mem_thres": used(None, "max_memory_mib x 2**20"),
+    "pred_time_limit": used(None, "constraints={'latency_us': ...}"),
+    "train_time_limit": used(None, "max_runtime_secs_per_model"),
+    "X_val": refused(None, "validation rows are the run's own; put them into the training rows"),
+    "y_val": refused(None, "validation rows are the run's own; put them into the training rows"),
+    "sample_weight_val": refused(None, "validation rows are the run's own"),
+    "groups_val": refused(None, "validation rows are the run's own"), "groups": used(None, "group_column"),
+    "verbose": used(None, "progress display from 1 on"),
+    "retrain_full": ignored(None, "fold models are averaged; together they have seen all rows"),
+    "split_type": ignored(None, "stratified or by quantile; group_column and time_column are honoured"),
+    "learner_selector": ignored(None, "Bayesian optimisation chooses"),
+    "hpo_method": ignored(None, "Bayesian optimisation chooses"),
+    "starting_points": refused(None, "candidates can't be given"), "seed": used(None, "seed"),
+    "n_concurrent_trials": ignored(None, "workers are as many as n_jobs"),
+    "keep_search_state": ignored(None, "the run is kept in its folder"),
+    "preserve_checkpoint": ignored(True, "the run is kept in its folder"),
+    "early_stop": ignored(None, "the search uses the time that it has"), "force_cancel": ignored(None, "it always is"),
+    "append_log": ignored(None, "there is no log"), "auto_augment": ignored(None, "rows are not repeated"),
+    "min_sample_size": ignored(None, "rows are sampled where the budget needs it"),
+    "use_ray": ignored(None, "workers are processes of this machine"),
+    "use_spark": ignored(None, "workers are processes of this machine"), "free_mem_ratio": ignored(0, "see mem_thres"),
+    "metric_constraints": refused(None, "limits are on costs, see constraints"),
+    "custom_hp": refused(None, "search spaces are the families' own"), "time_col": used(None, "time_column"),
+    "cv_score_agg_func": refused(None, "scores are over all rows"),
+    "skip_transform": refused(None, "features are always made"), "allow_label_overlap": ignored(True, "always"),
+    "mlflow_logging": ignored(None, "see tracking"), "mlflow_exp_name": ignored(None, "see tracking"),
+    "fit_kwargs_by_estimator": refused(None, "families take no other arguments"),
+    "resampler": refused(None, "rows are not resampled; see balance_classes"),
+    "sample_weight": used(None, "sample_weight"),
+}  # fmt: skip
+
+
+class AutoML(Lookalike):
+    """FLAML's ``AutoML``, searched by tabwright; parameters in :data:`OPTIONS`."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+
+    def fit(self, *positional: Any, **given: Any) -> None:
+        s = settle("AutoML.fit", OPTIONS, self._settings | given, positional)
+        task = s["task"] or "classification"
+        if task not in ("classification", "binary", "multiclass", "regression"):
+            raise OptionError("task", f"is {task!r}", "give 'classification' or 'regression'")
+        X, y = self._rows(s)
+        seconds, limit = s["time_budget"], s["pred_time_limit"]
+        seconds = 60.0 if seconds is None else None if seconds < 0 else float(seconds)
+        families = None if s["estimator_list"] in (None, "auto") else sorted({
+            f for name in s["estimator_list"] for f in _families(name)
+        })  # fmt: skip
+        folds: int | str = s["n_splits"] or "auto"
+        made = estimator(task != "regression")(
+            max_runtime_secs=budget(seconds), max_models=s["max_iter"], sort_metric=metric_name(s["metric"], "FLAML"),
+            include_families=families, n_jobs=s["n_jobs"] or -1, seed=s["seed"] or 0,
+            nfolds=1 if s["eval_method"] == "holdout" else folds, max_runtime_secs_per_model=s["train_time_limit"],
+            max_memory_mib=None if s["mem_thres"] is None else s["mem_thres"] / 2**20,
+            constraints=None if limit in (None, np.inf) else {"latency_us": 1e6 * limit},
+            progress="auto" if s["verbose"] is None or s["verbose"] > 0 else False,
+        )  # fmt: skip
+        more: dict[str, Any] = {"time_column": s["time_col"], "sample_weight": s["sample_weight"]}
+        if s["groups"] is not None:
+            X = read_table(X).assign(__groups__=np.asarray(s["groups"]))
+            more["group_column"] = "__groups__"
+        self._aml = made.fit(X, y, **more)
+
+    @staticmethod
+    def _rows(s: Mapping[str, Any]) -> tuple[Any, Any]:
+        if s["dataframe"] is not None:
+            frame = read_table(s["dataframe"])
+            if s["label"] not in frame.columns:
+                raise OptionError("label", f"is {s['label']!r}, which is no column", "name the target's column")
+            return frame.drop(columns=[s["label"]]), frame[s["label"]]
+        return s["X_train"], s["y_train"]
+
+    @property
+    def model(self) -> Any:
+        """The estimator within."""
+        return self.automl
+
+    @property
+    def best_estimator(self) -> str:
+        """FLAML's name of the best candidate's family."""
+        found = self.automl._finished.state.finished()[0].candidate.family
+        return next((name for name, families in FAMILIES.items() if found in families), str(found))
+
+    @property
+    def best_config(self) -> dict[str, Any]:
+        return dict(self.automl._finished.state.finished()[0].candidate.params)
+
+    @property
+    def best_loss(self) -> float:
+        """The leader's loss: 1 minus a score that is to be large."""
+        finished = self.automl._finished
+        value = float(finished.state.leader.score)
+        return 1.0 - value if finished.problem.metric.greater_is_better else value
+
+    def score(self, X: Any, y: Any) -> float:
+        """Accuracy, or R²."""
+        found = self.automl.model_performance(X, y)
+        return float(found.get("accuracy", found.get("r2", np.nan)))
+
+
+def _families(name: str) -> tuple[str, ...]:
+    if name not in FAMILIES:
+        raise OptionError("estimator_list", f"names {name!r}", f"take some of {', '.join(FAMILIES)}")
+    return FAMILIES[name]

@@ -1,0 +1,196 @@
+"""Scripts written for other systems run with only their import lines changed."""
+
+import importlib.util
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+from tabwright import UserError, load_model
+from tabwright.compat.options import CAP, settle, used
+from tabwright.datasets import CALIFORNIA_HOUSING
+from tabwright.errors import OptionError
+
+DOCS = Path(__file__).parents[1] / "docs" / "migrate"
+
+AUTOSKLEARN = """
+from tabwright.compat import autosklearn
+import sklearn.datasets
+import sklearn.metrics
+from sklearn.model_selection import train_test_split
+
+X, y = sklearn.datasets.load_iris(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
+automl = autosklearn.classification.AutoSklearnClassifier(time_left_for_this_task=60, per_run_time_limit=30)
+automl.fit(X_train, y_train, dataset_name="iris")
+print(automl.leaderboard())
+print(automl.show_models())
+print(automl.sprint_statistics())
+accuracy = sklearn.metrics.accuracy_score(y_test, automl.predict(X_test))
+"""
+TPOT = """
+from tabwright.compat.tpot import TPOTClassifier
+from sklearn.datasets import load_iris
+from sklearn.model_selection import train_test_split
+
+iris = load_iris()
+X_train, X_test, y_train, y_test = train_test_split(iris.data, iris.target, train_size=0.75, random_state=42)
+tpot = TPOTClassifier(generations=5, max_time_mins=5, population_size=20, random_state=42, verbosity=0)
+tpot.fit(X_train, y_train)
+accuracy = tpot.score(X_test, y_test)
+tpot.export("tpot_iris_pipeline.py")
+"""
+H2O = """
+from tabwright.compat import h2o
+from tabwright.compat.h2o.automl import H2OAutoML
+
+h2o.init()
+housing = h2o.import_file(PATH)
+train, test = housing.split_frame(ratios=[0.8], seed=1)
+y = "MedHouseVal"
+x = train.columns
+x.remove(y)
+aml = H2OAutoML(max_runtime_secs=300, max_models=10, sort_metric='RMSE', balance_classes=False,
+                export_checkpoints_dir='./checkpoints', seed=1)
+aml.train(x=x, y=y, training_frame=train)
+lb = aml.leaderboard
+print(lb.head(rows=lb.nrows))
+extra = h2o.automl.get_leaderboard(aml, extra_columns="ALL")
+rmse = aml.leader.model_performance(test).rmse()
+predictions = aml.leader.predict(test)
+mojo = aml.leader.download_mojo(path=".")
+"""
+
+
+@pytest.fixture
+def short(monkeypatch, tmp_path):
+    monkeypatch.setenv(CAP, "14")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(script, **names):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        exec(compile(script, "script", "exec"), names)  # the script as a user has it
+    return names
+
+
+def test_the_script_of_auto_sklearn(short, capsys):
+    names = run(AUTOSKLEARN)
+    assert names["accuracy"] > 0.85
+    out = capsys.readouterr().out
+    assert "ensemble_weight" in out and "Best validation score" in out
+
+
+def test_the_script_of_tpot(short):
+    assert run(TPOT)["accuracy"] > 0.85
+    model = load_model(short / "tpot_iris_pipeline.onnx")
+    frame = pd.DataFrame(load_iris().data[:5], columns=[c.name for c in model.schema.columns])
+    frame.to_csv(short / "rows.csv", index=False)
+    import subprocess
+
+    command = [sys.executable, "tpot_iris_pipeline.py", "rows.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["prediction", *map(str, model.predict(frame))]
+
+
+def test_the_script_of_h2o(short):
+    names = run(H2O, PATH=str(CALIFORNIA_HOUSING))
+    assert names["rmse"] < 0.65
+    board, extra = names["lb"].as_data_frame(), names["extra"].as_data_frame()
+    assert list(board.columns[:2]) == ["model_id", "rmse"] and board["rmse"].is_monotonic_increasing
+    assert {"training_time_ms", "predict_time_per_row_ms", "algo"} <= set(extra.columns)
+    test = names["test"].as_data_frame()
+    scored = load_model(names["mojo"]).predict(test)
+    np.testing.assert_allclose(scored, names["predictions"].as_data_frame()["predict"], rtol=1e-9)
+    assert np.sqrt(np.mean((scored - test["MedHouseVal"]) ** 2)) == pytest.approx(names["rmse"])
+    assert len(list((short / "checkpoints").glob("*/run.json"))) == 1
+
+
+def test_h2o_classifies_what_is_categorical(short):
+    from tabwright.compat import h2o
+
+    frame = h2o.H2OFrame(load_iris(as_frame=True).frame)
+    frame["target"] = frame["target"].asfactor()
+    assert frame.types["target"] == "enum" and frame.shape == (150, 5)
+    train, test = frame.split_frame([0.7], seed=3)
+    aml = h2o.H2OAutoML(max_models=2, max_runtime_secs=60, include_algos=["GLM", "GBM"], nfolds=3, seed=5)
+    with pytest.warns(UserWarning, match="accepted without effect: validation_frame"):
+        aml.train(y="target", training_frame=train, validation_frame=test, leaderboard_frame=test)
+    shown = aml.leaderboard.as_data_frame()
+    assert list(shown.columns[:2]) == ["model_id", "logloss"] and "mean_per_class_error" in shown
+    best = aml.get_model(shown["model_id"].iloc[0])
+    assert best.model_performance(test).logloss() == pytest.approx(shown["logloss"].iloc[0])
+    predicted = aml.predict(test).as_data_frame()
+    assert list(predicted.columns) == ["predict", "p0", "p1", "p2"]
+    assert (predicted["predict"].astype(int) == test.as_data_frame()["target"].astype(int)).mean() > 0.8
+    assert aml.leader.varimp(use_pandas=True)["percentage"].sum() == pytest.approx(1.0)
+    setosa = frame[frame["petal width (cm)"] < 0.5, ["petal width (cm)", "target"]]
+    assert setosa.shape[1] == 2 and 45 < setosa.nrow <= 50
+    with pytest.raises(OptionError, match="does not score"):
+        aml.leader.model_performance(test).rmse()
+
+
+def test_autogluon(short):
+    from tabwright.compat.autogluon import TabularDataset, TabularPredictor
+
+    frame = TabularDataset(load_iris(as_frame=True).frame)
+    frame["kind"] = frame.pop("target").map({0: "setosa", 1: "versicolor", 2: "virginica"})
+    train, test = frame.iloc[::2], frame.iloc[1::2]
+    with pytest.warns(UserWarning, match="presets"):
+        predictor = TabularPredictor(label="kind", path="ag", verbosity=0).fit(
+            train, time_limit=10, presets="best_quality", num_bag_folds=2
+        )
+    assert predictor.problem_type == "multiclass" and predictor.class_labels == ["setosa", "versicolor", "virginica"]
+    assert predictor.evaluate(test)["accuracy"] > 0.85 and predictor.evaluate(test)["log_loss"] < 0
+    assert (predictor.predict(test).index == test.index).all()
+    assert predictor.predict_proba(test).columns.tolist() == predictor.class_labels
+    assert "score_test" in predictor.leaderboard(test)
+    assert TabularPredictor.load("ag").predict(test).equals(predictor.predict(test))
+    with pytest.raises(OptionError, match="only the leader"):
+        predictor.predict(test, model="NeuralNetTorch")
+
+
+def test_flaml(short):
+    from tabwright.compat.flaml import AutoML
+
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    automl = AutoML(seed=3)
+    automl.fit(X_train=X, y_train=y, task="classification", time_budget=60, max_iter=2, estimator_list=["lgbm", "lrl1"],
+               metric="log_loss", verbose=0, n_splits=3)  # fmt: skip
+    assert automl.best_estimator in ("lgbm", "lrl1") and automl.best_loss < 0.5 and automl.best_config
+    assert automl.score(X, y) > 0.9 and automl.predict_proba(X).shape == (150, 3)
+    with pytest.raises(OptionError, match="y_val"):
+        automl.fit(X, y, y_val=y)
+
+
+def test_what_would_mislead_is_refused_and_the_rest_is_told_once():
+    from tabwright.compat.h2o import H2OAutoML
+    from tabwright.compat.tpot import TPOTRegressor
+
+    with pytest.raises(OptionError, match="distribution"):
+        H2OAutoML(distribution="poisson")
+    with pytest.raises(OptionError, match="no parameter of H2OAutoML"):
+        H2OAutoML(max_model=3)
+    with pytest.warns(UserWarning, match="accepted without effect") as caught:
+        TPOTRegressor(5, 20, mutation_rate=0.5, crossover_rate=0.5)
+    assert len(caught) == 1 and "mutation_rate" in str(caught[0].message) and "crossover" in str(caught[0].message)
+    assert "scipy" not in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TPOTRegressor(5, 20, crossover_rate=0.1)  # their own default
+    with pytest.raises(UserError, match="at most 1"):
+        settle("X", {"a": used(1, "a")}, {}, (1, 2))
+
+
+def test_pages_hold_the_tables_of_the_code():
+    spec = importlib.util.spec_from_file_location("write_tables", DOCS / "write_tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in module.TABLES:
+        assert (DOCS / f"{name}.md").read_text("utf-8").endswith(module.section(name)), f"run {DOCS}/write_tables.py"
