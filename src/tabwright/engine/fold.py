@@ -133,13 +133,15 @@ class Session:
             return np.asarray(np.sum([m.weight * m.predict(table, self.task) for m in members], axis=0))
 
         made_up, opinions = made_up_rows(self.table.take(rows), opinion, job.candidate.seed, deadline)
-        known = self._out_of_fold(teacher, rows)
-        real: Block = (train.X, known, train.y, train.weight) if known is not None else (
-            train.X, one_hot(train.y, self.task, self.n_classes), None, train.weight)  # fmt: skip
+        observed = one_hot(train.y, self.task, self.n_classes)
+        known = self._out_of_fold(teacher, rows) if job.fold == ALL_ROWS else None
+        # out-of-fold predictions of a fold's training rows come from models that know its validation rows
+        real: Block = (train.X, observed, None, train.weight) if known is None else (
+            train.X, known, train.y, train.weight)  # fmt: skip
         return lesson(self.task, [real, (features.apply(made_up), opinions, None, None)])
 
     def _out_of_fold(self, teacher: tuple[tuple[str, float], ...], rows: Ints) -> Floats | None:
-        """The teacher's out-of-fold predictions of some rows; None where rows have none (a hold-out)."""
+        """The teacher's out-of-fold predictions of some rows; None where some have none (a hold-out)."""
         position = np.full(self.table.n_rows, -1)
         valid = np.concatenate([self.rows(k)[1] for k in range(self.n_folds)])
         position[valid] = np.arange(len(valid))
