@@ -1,9 +1,9 @@
 """What a student learns from: rows as observed, and made-up rows with its teacher's opinion.
 
-A model of all rows, which no row is left to judge, has half the teacher's out-of-fold opinion in the observed rows' targets
-too. In a fold that would leak: such opinions come from models that know the fold's validation rows. Measured on
-California housing, LightGBM, two folds, RMSE on validation and on test rows: without a teacher 0.4060 and 0.3884; made-up
-rows 0.4030 and 0.3826; opinions in both 0.3941 and 0.3783.
+A model of all rows, which no row is left to judge, has half the teacher's out-of-fold opinion in the observed rows'
+targets too. In a fold that would leak: such opinions come from models that know the fold's validation rows. Measured on
+California housing, LightGBM, two folds, RMSE on validation and on test rows: without a teacher 0.4060 and 0.3884;
+made-up rows 0.4030 and 0.3826; opinions in both 0.3941 and 0.3783.
 """
 
 from __future__ import annotations
