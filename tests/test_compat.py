@@ -164,7 +164,8 @@ def test_flaml(short, monkeypatch):
 
     X, y = load_iris(return_X_y=True, as_frame=True)
     automl = AutoML(seed=3)
-    automl.fit(X_train=X, y_train=y, task="classification", time_budget=200, max_iter=2, estimator_list=["lgbm", "lrl1"],
+    automl.fit(X_train=X, y_train=y, task="classification", time_budget=200, max_iter=2,
+               estimator_list=["lgbm", "lrl1"],
                metric="log_loss", verbose=0, n_splits=3)  # fmt: skip
     assert automl.best_estimator in ("lgbm", "lrl1") and automl.best_loss < 0.5 and automl.best_config
     assert automl.score(X, y) > 0.9 and automl.predict_proba(X).shape == (150, 3)
