@@ -72,8 +72,9 @@ def scores_of(made: Any) -> dict[str, dict[str, float]]:
     y = problem.user_y(problem.evaluation_rows())
     found = {e.candidate.model_id: evaluate(problem.task, y, e.prediction)
              for e in state.finished() if e.prediction is not None}  # fmt: skip
-    if state.leader.prediction is not None:
-        found[state.leader.name] = evaluate(problem.task, y, state.leader.prediction, finished.ensemble.threshold)
+    leading = finished.out_of_fold(finished.ensemble)  # the constant prediction, where nothing was finished in time
+    if leading is not None:
+        found[state.leader.name] = evaluate(problem.task, y, leading, finished.ensemble.threshold)
     return found
 
 
