@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tabwright import clock, delivery, interrupts, reference, warm
-from tabwright.card import CardFacts, card
 from tabwright.config import Config
-from tabwright.conformal import Conformal, calibrate
 from tabwright.data.infer import infer_schema
 from tabwright.data.splits import make_folds, users_folds
 from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
 from tabwright.engine.local import LocalEngine
-from tabwright.errors import OptionError, ParityError
-from tabwright.export import Package, in_memory, serialise
+from tabwright.errors import OptionError
+from tabwright.finished import Finished, out_of_fold_metrics, with_threshold
 from tabwright.interrupts import Interrupts
-from tabwright.metrics import best_threshold, evaluate, find_metric
+from tabwright.metrics import find_metric
 from tabwright.models.base import Family
 from tabwright.objectives.custom import is_custom, resolve
 from tabwright.objectives.design import Design
-from tabwright.pipeline import Ensemble
 from tabwright.schema import Schema
 from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
 from tabwright.search.derived import searched_costs
-from tabwright.search.frontier import Frontier
 from tabwright.search.loop import Observer, Search, SearchOptions
 from tabwright.search.policy import folds_for, holdout_share, training_rows
 from tabwright.search.portfolio import families_for
@@ -63,118 +56,6 @@ class RowColumns:
     def take(self, rows: Array) -> RowColumns:
         weight, group, time_ = (None if a is None else a[rows] for a in (self.weight, self.group, self.time))
         return RowColumns(weight, group, time_, self.splitter)
-
-
-@dataclass
-class Finished:
-    """What a run leaves behind."""
-
-    run: RunDir
-    config: Config
-    schema: Schema
-    problem: Problem
-    state: State
-    ensemble: Ensemble
-    sample: Table
-    metrics: dict[str, float]
-    notes: list[str]
-    interrupted: bool
-    seconds: float
-    profiles: dict[str, dict[str, float]] = field(default_factory=dict)
-    reference: dict[str, Any] = field(default_factory=dict)  # histograms of the training table, for drift
-    design: Design = field(default_factory=Design)  # what the ensemble is made of
-    _frontier: Frontier | None = field(default=None, repr=False)
-    _scorer: Callable[[Table], Floats] | None = field(default=None, repr=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_scorer": None, "_frontier": None}  # made anew when needed
-
-    def scorer(self) -> Callable[[Table], Floats]:
-        """What predicts: the exported graph in memory, many times faster on single rows than the Python models.
-
-        It is compared with them when it is made; where it can't be made or differs, they predict themselves.
-        """
-        if self._scorer is None:
-            try:
-                self._scorer = in_memory(self.package(), self.config.cores)
-            except (ParityError, ValueError):
-                self._scorer = self.ensemble.predict_canonical
-        return self._scorer
-
-    @property
-    def frontier(self) -> Frontier:
-        """What can be delivered of the run, priced and measured; see :class:`tabwright.search.frontier.Frontier`."""
-        if self._frontier is None:
-            names = self.config.costs or ("latency_us",)
-            self._frontier = Frontier(self.problem, self.run, self.state, load_table(self.run), names)
-            self._frontier.emit = self.emit
-        return self._frontier
-
-    def averaging_gain(self) -> float:
-        """What averaging fold models gains the leader over its out-of-fold score, >= 0; 0 where the run is gone."""
-        if all(s.folds == (0,) for s in self.design.shares) or not self.run.config_file.exists():
-            return 0.0
-        return self.frontier.averaging(self.design).gain(self.design)
-
-    def emit(self, ensemble: Ensemble) -> bytes:
-        """The file of an ensemble of this run."""
-        return serialise(self.package(ensemble))
-
-    def as_delivered(self, design: Design) -> Design:
-        """A design with refits in the place of single fold models, where there are some."""
-        return design.refitted(delivery.refits(self.state))
-
-    def deliver(self, design: Design) -> None:
-        """Make another design the leader."""
-        self.design, self._scorer = design, None
-        self.state.lead(design.weights)
-        self.ensemble = _with_threshold(assemble(self.run, self.problem, design, self.state.leader.name), self.problem,
-                                        self.state)  # fmt: skip
-        self.metrics = _metrics(self.problem, self.state, self.ensemble.threshold)
-        self.profiles.clear()
-
-    def package(self, ensemble: Ensemble | None = None) -> Package:
-        """What ``export`` needs."""
-        facts = {"validation": self.metrics, "sort_metric": self.problem.metric.name}
-        chosen = ensemble or self.ensemble
-        return Package(chosen, self.schema, facts, self.sample, self.reference, self.conformal(chosen),
-                       card(self.card_facts()) if chosen is self.ensemble else "")  # fmt: skip
-
-    def card_facts(self, board: pd.DataFrame | None = None) -> CardFacts:
-        """What the model card tells; the interval only with a leaderboard, which takes a second to compute."""
-        interval = None
-        if board is not None:
-            row: Any = board[board["model_id"] == self.state.leader.name]
-            if len(row) and math.isfinite(row["score_ci_low"].iloc[0]):
-                score, low, high = (float(row[c].iloc[0]) for c in ("score", "score_ci_low", "score_ci_high"))
-                interval = (score, low, high)
-        folds = self.problem.n_folds
-        validation = f"Validated on {folds} folds." if folds > 1 else "Validated on one hold-out."
-        return CardFacts(
-            self.schema, self.problem.task, len(self.problem.y), self.problem.metric.name, self.metrics,
-            [(m.model_id, m.family, m.weight, len(m.folds)) for m in self.ensemble.members], validation,
-            time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(clock.now())), interval,
-            {p: version(p) for p in ("tabwright", "onnx", "numpy")}, self.notes,
-        )  # fmt: skip
-
-    def conformal(self, ensemble: Ensemble | None = None) -> Conformal | None:
-        """Intervals or sets of an ensemble (the leader by default), from its out-of-fold predictions."""
-        prediction = self.out_of_fold(ensemble or self.ensemble)
-        if prediction is None:
-            return None
-        return calibrate(self.problem.task, self.problem.user_y(self.problem.evaluation_rows()), prediction)
-
-    def out_of_fold(self, ensemble: Ensemble) -> Floats | None:
-        """An ensemble's predictions for ``problem.evaluation_rows()``, in canonical form; None where they are gone."""
-        if not ensemble.members:
-            return np.tile(np.array(ensemble.constant), (len(self.problem.evaluation_rows()), 1))
-        terms = []
-        for member in ensemble.members:
-            entry = self.state.entries.get(member.model_id)
-            if entry is None or entry.prediction is None:
-                return None
-            terms.append(member.weight * entry.prediction)
-        return np.asarray(np.sum(terms, axis=0))
 
 
 def fit(
@@ -399,7 +280,7 @@ def _finish(
         design = Design.whole(state.leader.weights, problem.n_folds)
     elif design.shares:
         state.lead(design.weights)
-    ensemble = _with_threshold(assemble(run, problem, design, state.leader.name), problem, state)
+    ensemble = with_threshold(assemble(run, problem, design, state.leader.name), problem, state)
     chosen = np.sort(np.random.default_rng(config.seed).permutation(table.n_rows)[:SAMPLE_ROWS])
     if not state.leader.weights or not problem.metric.better(state.leader.score, _trivial_score(problem)):
         notes = [*notes, _why_nothing_leads(state)]
@@ -411,23 +292,13 @@ def _finish(
         state,
         ensemble,
         table.take(chosen),
-        _metrics(problem, state, ensemble.threshold),
+        out_of_fold_metrics(problem, state, ensemble.threshold),
         notes,
         interrupted=False,
         seconds=0.0,
         reference=_reference(table, state.leader.prediction, config.seed),
         design=design,
     )
-
-
-def _with_threshold(ensemble: Ensemble, problem: Problem, state: State) -> Ensemble:
-    """The ensemble with the threshold that is best for the metric, out of fold."""
-    if state.leader.prediction is None:
-        return ensemble
-    rows = problem.evaluation_rows()
-    weight = None if problem.weight is None else problem.weight[rows]
-    threshold = best_threshold(problem.metric, problem.user_y(rows), state.leader.prediction, weight)
-    return replace(ensemble, threshold=threshold)
 
 
 def _reference(table: Table, prediction: Floats | None, seed: int) -> dict[str, Any]:
@@ -460,16 +331,3 @@ def reserve(budget: Budget, config: Config) -> float:
     if not math.isfinite(budget.total_s):
         return 0.0
     return min(0.15 + 0.12 * budget.total_s, 10.0) if config.limits else min(0.15 + 0.03 * budget.total_s, 2.5)
-
-
-def _metrics(problem: Problem, state: State, threshold: float) -> dict[str, float]:
-    """All metrics of the leader, out of fold."""
-    rows = problem.evaluation_rows()
-    prediction: Floats | None = state.leader.prediction
-    if prediction is None:
-        prediction = np.tile(np.array(problem.constant()), (len(rows), 1))
-    found = evaluate(
-        problem.task, problem.user_y(rows), prediction, threshold,
-        weight=None if problem.weight is None else problem.weight[rows],
-    )  # fmt: skip
-    return {k: v for k, v in found.items() if math.isfinite(v)}

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from tabwright import automl, clock
-from tabwright.automl import Finished
 from tabwright.engine.base import FoldJob, Outcome
 from tabwright.engine.local import LocalEngine
 from tabwright.errors import RunError
+from tabwright.finished import Finished
 from tabwright.models.base import Fitted
 from tabwright.models.fitting import ROUNDS
 from tabwright.models.mlp import SCHEDULE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -17,7 +18,7 @@ from tabwright.codec import write_atomic
 from tabwright.data.table import Table
 from tabwright.engine.base import FoldJob, FoldResult
 from tabwright.engine.distil import Block, lesson, made_up_rows, one_hot
-from tabwright.errors import FitError
+from tabwright.errors import FitError, NotExportableError
 from tabwright.features.base import TargetInfo
 from tabwright.features.recipe import (
     RECIPES,
@@ -115,8 +116,9 @@ class Session:
         """What the model costs when it is exported alone; a candidate that can't be measured is one all the same."""
         rows = np.sort(np.random.default_rng(0).permutation(self.table.n_rows)[:MEASURED_ROWS])
         inputs = graph_inputs(self.table.take(rows))
-        single = measure_single(model, self.task, self.n_classes, self.table.schema, inputs)
-        write_atomic(self.run.cost_path(job.candidate.model_id), json.dumps(single.to_json()).encode())
+        with contextlib.suppress(NotExportableError):
+            single = measure_single(model, self.task, self.n_classes, self.table.schema, inputs)
+            write_atomic(self.run.cost_path(job.candidate.model_id), json.dumps(single.to_json()).encode())
 
     def _lesson(
         self, job: FoldJob, features: FittedFeatures, train: Sample, rows: Ints, deadline: float

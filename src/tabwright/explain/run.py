@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tabwright.automl import Finished
 from tabwright.errors import ParityError
 from tabwright.explain.explanation import MAX_ROWS, Explanation, explain_subject
 from tabwright.explain.subject import Subject, of_model, of_scorer, rows_of
 from tabwright.export import serialise
+from tabwright.finished import Finished
 from tabwright.objectives.design import Design
 from tabwright.pipeline import Ensemble
 from tabwright.runtime import model_from_bytes

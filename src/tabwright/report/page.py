@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from tabwright.audit import Audit, audit
-from tabwright.automl import Finished
 from tabwright.charts import STYLE, number, scatter
 from tabwright.explain import Explanation
 from tabwright.explain.html import TABLE_STYLE, sections, table
+from tabwright.finished import Finished
 from tabwright.metrics import find_metric
 from tabwright.report.performance import figures
 from tabwright.timeline import svg

@@ -6,9 +6,9 @@ from html import escape
 
 import numpy as np
 
-from tabwright.automl import Finished
 from tabwright.charts import Line, histogram, lines, matrix, scatter
 from tabwright.curves import calibration, confusion, precision_recall, roc
+from tabwright.finished import Finished
 from tabwright.metrics import full_proba
 from tabwright.types import Array, Floats, Task
 

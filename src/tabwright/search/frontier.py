@@ -17,6 +17,7 @@ from tabwright.data.table import Table
 from tabwright.engine.fold import load_fold_model
 from tabwright.ensemble.averaging import Averaging
 from tabwright.ensemble.greedy import select
+from tabwright.errors import NotExportableError
 from tabwright.features.base import Inputs
 from tabwright.features.recipe import FittedPart
 from tabwright.metrics import full_proba, tuned_score
@@ -104,7 +105,8 @@ class Frontier:
                 continue
             if time.monotonic() > until and self.cost.singles:
                 return
-            self.cost.singles[model_id] = self._single(model_id)
+            with contextlib.suppress(NotExportableError):  # what has no file has no place on the front
+                self.cost.singles[model_id] = self._single(model_id)
 
     def _single(self, model_id: str) -> Single:
         path = self._run.cost_path(model_id)
