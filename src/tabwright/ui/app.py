@@ -12,6 +12,7 @@ from tabwright.ui.access import Gate
 from tabwright.ui.config import Config
 from tabwright.ui.workspace import Workspace
 
+
 def run(config: Config) -> int:
     """Serve the interface until told to stop; the exit code.
 

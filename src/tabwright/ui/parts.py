@@ -116,12 +116,12 @@ def ago(moment: float) -> str:
     return f"{seconds(max(0.0, time.time() - moment))} ago"
 
 
-def tabs(names: Sequence[str], chosen: str | None = None) -> tuple[ui.tabs, ui.tab_panels]:
+def tabs(names: Sequence[str], chosen: str | None = None) -> ui.tab_panels:
     """A row of tabs and the panels under it, to be filled with ``ui.tab_panel(name)``."""
     with ui.tabs().props("align=left inline-label outside-arrows mobile-arrows no-caps") as row:
         for name in names:
             ui.tab(name)
-    return row, ui.tab_panels(row, value=chosen if chosen in names else names[0]).props("keep-alive")
+    return ui.tab_panels(row, value=chosen if chosen in names else names[0]).props("keep-alive")
 
 
 async def sure(question: str) -> bool:

@@ -201,6 +201,11 @@ def merged(board: Sequence[dict[str, Any]], extra: dict[str, dict[str, Any]]) ->
         more = extra.get(row["model_id"], {})
         better = {k: more[k] for k in (*MEASURED, "score", "on_pareto_front") if more.get(k) not in (None, "")}
         rows.append(row | dict.fromkeys(MEASURED) | better | {"rank": more.get("rank") or row["rank"]})
+    known = {row["model_id"] for row in board}
+    rows += [
+        {"model_id": name, "family": more["family"], "status": "", "origin": "", "folds": "", **more}
+        for name, more in extra.items() if name not in known
+    ]  # fmt: skip
     return sorted(rows, key=lambda r: r["rank"])
 
 

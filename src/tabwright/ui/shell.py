@@ -110,7 +110,7 @@ def frame(page: Page) -> Iterator[None]:
         ui.button(icon="menu", on_click=drawer.toggle).props('flat round dense color=white aria-label="Menu"')
         ui.element("a").props('href="/" aria-label="tabwright: overview"').classes("text-white text-weight-bold") \
             .style("font-size:18px;text-decoration:none").props("innerHTML=tabwright")  # fmt: skip
-        ui.label(__version__).classes("gt-xs").style("color:#c5d5e4")
+        ui.label(__version__).classes("gt-xs tw-version")
         ui.space()
 
         def switch() -> None:

@@ -21,7 +21,7 @@ def build(shell: Shell) -> None:
     heading("Data", 1)
     with parts.card("Bring in a table", f"{FORMATS}. Types, separator and decimal sign are found by looking; all of it "
                     "can be changed afterwards."):  # fmt: skip
-        row, panels = parts.tabs(WAYS)
+        panels = parts.tabs(WAYS)
         with panels:
             with ui.tab_panel("Upload"):
                 _upload(shell)
