@@ -30,6 +30,7 @@ LAYERS = (
     ("serve", "explain"),
     ("report", "tracking"),
     ("api", "replay"),
+    ("ui",),
     ("cli", "testing", "compat"),
     ("__main__",),
 )

@@ -55,7 +55,8 @@ def reading_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_data(args: argparse.Namespace) -> Any:
     """The frame that DATA and :func:`reading_arguments` name."""
-    from tabwright.data.readers import ReadOptions, read_table
+    from tabwright.data.delimited import ReadOptions
+    from tabwright.data.readers import read_table
 
     if args.query is not None:
         from tabwright.data.sql import read_sql

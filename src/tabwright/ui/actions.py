@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tabwright import __version__
-from tabwright.ui.workspace import Workspace, check_name
+from tabwright.ui.workspace import Workspace, check_name, with_tuples
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _read(path: Path) -> list[Action]:
             record: dict[str, Any] = json.loads(line)
         except ValueError:
             continue  # the last line of a process that was killed
-        found.append(Action(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}))
+        found.append(Action(**with_tuples(record)))
     return found
 
 

@@ -99,17 +99,18 @@ def _downloads(server: Any, context: Any) -> None:
             return Response(str(error), 404, media_type="text/plain")
         return FileResponse(path, filename=shown, media_type="application/octet-stream")
 
-    @server.get("/files/predictions/{name}")
     def predictions(name: str) -> Response:
         return send(name, "predictions", name)
 
-    @server.get("/files/models/{name}")
     def model(name: str) -> Response:
         return send(f"{name}.onnx", "models", name, "model.onnx")
 
-    @server.get("/files/models/{name}/{example}")
-    def example(name: str, example: str) -> Response:
-        return send(example, "models", name, "examples", example)
+    def example(name: str, file: str) -> Response:
+        return send(file, "models", name, "examples", file)
+
+    server.get("/files/predictions/{name}", response_model=None)(predictions)
+    server.get("/files/models/{name}", response_model=None)(model)
+    server.get("/files/models/{name}/{file}", response_model=None)(example)
 
 
 def _bound(config: Config) -> socket.socket:

@@ -109,7 +109,7 @@ def matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Options:
 def ensemble(members: Sequence[tuple[str, str, float]], folds: int, target: str) -> Options:
     """What the leader is made of: (model_id, family, weight) on the left, the prediction on the right."""
     families = list(dict.fromkeys(f for _, f, _ in members))
-    nodes = [{"name": "prediction", "label": {"formatter": target, "position": "left"}}]
+    nodes: list[Options] = [{"name": "prediction", "label": {"formatter": target, "position": "left"}}]
     nodes += [{"name": f} for f in families] + [{"name": m} for m, _, _ in members]
     links = [{"source": m, "target": f, "value": round(w, 4)} for m, f, w in members]
     links += [

@@ -10,7 +10,8 @@ from tabwright.data.delimited import ReadOptions
 from tabwright.ui.actions import Action, argv, call, command, variable
 from tabwright.ui.tables import Entry, without_password
 
-READ = "from tabwright.data.readers import ReadOptions, read_table"
+READ = "from tabwright.data.readers import read_table"
+OPTIONS = "from tabwright.data.delimited import ReadOptions"
 PANDAS = "import pandas as pd"
 LOAD = "from tabwright import load_model"
 
@@ -44,7 +45,7 @@ def bring(entry: Entry, out: Path) -> Action:
                     null_value=list(entry.options.null_values), out=out)  # fmt: skip
     python = f"{name} = {call('read_table', *arguments)}\n{name}.head()"
     title = f"Read {entry.name} ({entry.rows:,} rows, {len(entry.columns)} columns)"
-    return Action(title, python, words, (READ,), makes)
+    return Action(title, python, words, (READ, OPTIONS) if given else (READ,), makes)
 
 
 def describe(entry: Entry, table: Path, title: str = "") -> Action:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 
-from nicegui import app, ui
+from nicegui import app, run, ui
 
 from tabwright import __version__
 from tabwright.errors import ParityError, UserError
@@ -19,6 +19,8 @@ from tabwright.ui.models import Models
 from tabwright.ui.tables import Tables
 from tabwright.ui.workspace import Workspace
 
+P = ParamSpec("P")
+T = TypeVar("T")
 STYLE = (files("tabwright.ui") / "style.css").read_text("utf-8")
 MENU = (
     ("/", "Overview", "home"), ("/data", "Data", "table_chart"), ("/runs", "Runs", "play_circle"),
@@ -142,3 +144,19 @@ def _escaped(text: str) -> str:
     from html import escape
 
     return escape(text)
+
+
+async def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do slow work in a thread, so that other users' pages go on."""
+    found = await run.io_bound(work, *args, **kwargs)
+    return cast("T", found)  # None only while the server ends, and then nobody looks
+
+
+@contextmanager
+def busy(button: ui.button) -> Iterator[None]:
+    """Show on a button that its work is under way, and let nobody start it twice."""
+    button.props("loading disable")
+    try:
+        yield
+    finally:
+        button.props(remove="loading disable")

@@ -20,7 +20,7 @@ from tabwright.data.readers import NOTES, read_table
 from tabwright.data.sql import read_sql
 from tabwright.datasets import CALIFORNIA_HOUSING
 from tabwright.errors import DataError
-from tabwright.ui.workspace import Workspace, read_json, slug, write_json
+from tabwright.ui.workspace import Workspace, read_json, slug, with_tuples, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,11 +211,8 @@ class Tables:
         record = read_json(self.workspace.path("tables", name, "table.json"))
         if not record:
             return None  # reserved, and not parsed yet
-        options = {k: tuple(v) if isinstance(v, list) else v for k, v in record["options"].items()}
-        return Entry(**(record | {
-            "source": Source(**record["source"]), "options": ReadOptions(**options),
-            "columns": tuple(record["columns"]), "notes": tuple(record["notes"]),
-        }))  # fmt: skip
+        options = ReadOptions(**with_tuples(record["options"]))
+        return Entry(**(with_tuples(record) | {"source": Source(**record["source"]), "options": options}))
 
 
 def texts(rows: pd.DataFrame) -> list[dict[str, str]]:
@@ -261,8 +258,6 @@ def _suffix(file: str) -> str:
 
 
 def _profile_from(record: dict[str, Any]) -> TableProfile:
-    columns = tuple(
-        ColumnProfile(**{k: tuple(v) if isinstance(v, list) else v for k, v in c.items()}) for c in record["columns"]
-    )
+    columns = tuple(ColumnProfile(**with_tuples(c)) for c in record["columns"])
     notes = tuple(Note(**n) for n in record["notes"])
     return TableProfile(record["rows"], columns, record["task"], notes, record["problem"])

@@ -16,6 +16,7 @@ import json
 import re
 import secrets
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,8 @@ def _made(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def with_tuples(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON record's fields, for a frozen record: lists as tuples."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright.types import Task
 from tabwright.ui import charts, curves, parts, recipes
 from tabwright.ui import runs as reading
 from tabwright.ui.actions import Action, command
 from tabwright.ui.pages import quality_parts
-from tabwright.ui.shell import Page, Shell, heading
+from tabwright.ui.shell import Page, Shell, aside, heading
 
 
 async def build(shell: Shell) -> None:
     name, model_id = shell.path["name"], shell.path["model"]
     path = shell.context.workspace.existing("runs", name)
-    view = await run.io_bound(reading.view, shell.context.workspace, shell.context.jobs, name)
+    view = await aside(reading.view, shell.context.workspace, shell.context.jobs, name)
     with ui.element("div").classes("tw-head"):
         heading(model_id, 1)
         ui.link(f"Run {name}", f"/runs/{name}").classes("tw-link")
-    found = await run.io_bound(reading.out_of_fold, path, model_id)
+    found = await aside(reading.out_of_fold, path, model_id)
     panels = parts.tabs(("Quality", "Settings"), shell.query.get("tab"))
     with panels:
         with ui.tab_panel("Quality"):
@@ -69,7 +69,7 @@ async def compare(shell: Shell) -> None:
     with ui.element("div").classes("tw-head"):
         heading(f"{a} and {b}", 1)
         ui.link(f"Run {name}", f"/runs/{name}").classes("tw-link")
-    found = {m: await run.io_bound(reading.out_of_fold, path, m) for m in (a, b)}
+    found = {m: await aside(reading.out_of_fold, path, m) for m in (a, b)}
     first = found[a]
     parts.soft(f"On {first.told}.")
     with parts.card("Metrics"):

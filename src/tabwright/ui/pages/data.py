@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright.ui import parts, recipes
 from tabwright.ui.pages.overview import demo
-from tabwright.ui.shell import Page, Shell, heading
+from tabwright.ui.shell import Page, Shell, aside, busy, heading
 from tabwright.ui.tables import Source
 
 WAYS = ("Upload", "Path", "Web address", "Database", "Demo")
@@ -46,7 +46,7 @@ def _upload(shell: Shell) -> None:
             with tempfile.TemporaryDirectory(dir=shell.context.workspace.root) as folder:
                 path = Path(folder) / "upload"
                 await event.file.save(path)
-                entry = await run.io_bound(shell.context.tables.upload, event.file.name, path)
+                entry = await aside(shell.context.tables.upload, event.file.name, path)
             _taken(shell, entry)
 
     parts.soft(f"Up to {limit.max_upload_mib:,.0f} MiB.")
@@ -64,12 +64,8 @@ def _one_line(shell: Shell, kind: str, label: str) -> None:
     field = ui.input(label).classes("full-width")
 
     async def bring() -> None:
-        with shell.telling():
-            button.props("loading")
-            try:
-                _taken(shell, await run.io_bound(shell.context.tables.bring, Source(kind, (field.value or "").strip())))
-            finally:
-                button.props(remove="loading")
+        with shell.telling(), busy(button):
+            _taken(shell, await aside(shell.context.tables.bring, Source(kind, (field.value or "").strip())))
 
     button = ui.button("Read it", on_click=bring)
     field.on("keydown.enter", bring)
@@ -81,11 +77,11 @@ def _database(shell: Shell) -> None:
     query = ui.textarea("A SELECT statement, or the name of a table").classes("full-width").props("autogrow rows=2")
 
     async def bring() -> None:
-        with shell.telling():
+        with shell.telling(), busy(button):
             source = Source("sql", (address.value or "").strip(), (query.value or "").strip())
-            _taken(shell, await run.io_bound(shell.context.tables.bring, source))
+            _taken(shell, await aside(shell.context.tables.bring, source))
 
-    ui.button("Ask it", on_click=bring)
+    button = ui.button("Ask it", on_click=bring)
 
 
 @ui.refreshable

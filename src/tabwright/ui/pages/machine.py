@@ -9,11 +9,11 @@ from importlib.metadata import version
 from typing import Any
 
 import psutil
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright.ui import parts
 from tabwright.ui.jobs import RUNNING
-from tabwright.ui.shell import Page, Shell, heading
+from tabwright.ui.shell import Page, Shell, aside, heading
 
 PACKAGES = ("tabwright", "lightgbm", "xgboost-cpu", "xgboost", "catboost", "scikit-learn", "onnxruntime", "numpy",
             "pandas")  # fmt: skip
@@ -45,8 +45,9 @@ class _Machine:
             self.table = parts.table(columns, [], "id", "Jobs", 420)
             self.table.add_slot("body-cell-title", """<q-td :props="props"><q-btn flat dense no-caps color="primary"
                 :label="props.value" @click="$parent.$emit('log', props.row.id)" /></q-td>""")
-            self.table.add_slot("body-cell-act", """<q-td :props="props"><q-btn
-                v-if="props.row.state === 'running'" flat dense no-caps color="negative" icon="stop" label="Stop" :aria-label="'Stop ' + props.row.title"
+            self.table.add_slot("body-cell-act", """<q-td :props="props">
+                <q-btn v-if="props.row.state === 'running'" flat dense no-caps color="negative"
+                icon="stop" label="Stop" :aria-label="'Stop ' + props.row.title"
                 @click="$parent.$emit('stop', props.row.id)" /></q-td>""")
             self.table.on("log", lambda event: self._choose(event.args))
             self.table.on("stop", lambda event: self._stop(event.args))
@@ -74,7 +75,7 @@ class _Machine:
 
     async def update(self) -> None:
         """Look again."""
-        jobs = (await run.io_bound(self.shell.context.jobs.every))[:SHOWN]
+        jobs = (await aside(self.shell.context.jobs.every))[:SHOWN]
         memory, disk = psutil.virtual_memory(), shutil.disk_usage(self.shell.context.workspace.root)
         self.now.clear()
         with self.now:

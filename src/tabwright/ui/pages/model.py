@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright.runtime import Model
 from tabwright.ui import parts, recipes
@@ -11,7 +11,7 @@ from tabwright.ui.models import outcomes
 from tabwright.ui.pages import quality_parts
 from tabwright.ui.pages.model_use import predict_panel, serve_panel
 from tabwright.ui.pages.what_if import what_if
-from tabwright.ui.shell import Page, Shell, heading
+from tabwright.ui.shell import Page, Shell, aside, busy, heading
 
 TABS = ("Report", "What if", "Score a table", "Test", "Serve", "Other languages")
 
@@ -23,7 +23,7 @@ async def build(shell: Shell) -> None:
     if name not in context.models.names():
         _exporting(shell, name)
         return
-    model = await run.io_bound(context.models.load, name)
+    model = await aside(context.models.load, name)
     with ui.element("div").classes("tw-head"):
         heading(name, 1)
         ui.button("Download the file", icon="file_download", on_click=lambda: ui.download(f"/files/models/{name}"))
@@ -116,10 +116,10 @@ def _test(shell: Shell, name: str, model: Model) -> None:
     table = ui.select(fitting, value=fitting[0], label="Table with outcomes").style("min-width:260px")
 
     async def test() -> None:
-        with shell.telling():
+        with shell.telling(), busy(button):
             entry = tables.get(table.value)
-            frame = await run.io_bound(tables.frame, entry.name)
-            found = await run.io_bound(outcomes, model, frame, f"{entry.rows:,} rows of {entry.name}")
+            frame = await aside(tables.frame, entry.name)
+            found = await aside(outcomes, model, frame, f"{entry.rows:,} rows of {entry.name}")
             paths = (shell.context.models.path(name), tables.parquet(entry.name))
             action = recipes.evaluate(name, entry, str(target), paths)
             shell.record(action)
@@ -128,7 +128,7 @@ def _test(shell: Shell, name: str, model: Model) -> None:
                 quality_parts.show(found, float(model.metadata.get("threshold") or 0.5))
                 parts.code(action)
 
-    ui.button("Test on it", on_click=test)
+    button = ui.button("Test on it", on_click=test)
     where = ui.element("div").classes("full-width")
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright.ui import parts, recipes
 from tabwright.ui.jobs import DONE, RUNNING, Job
 from tabwright.ui.models import monitoring, server_of
-from tabwright.ui.shell import Shell
+from tabwright.ui.shell import Shell, aside
 from tabwright.ui.tables import texts
 from tabwright.ui.workspace import slug
 
@@ -64,7 +64,7 @@ async def _scored(shell: Shell, where: ui.element, job: Job, file: str) -> None:
             parts.note(shell.context.jobs.why(job), "error")
             return
         path = shell.context.workspace.existing("predictions", file)
-        head = await run.io_bound(lambda: pd.read_csv(path, nrows=PREVIEW))
+        head = await aside(lambda: pd.read_csv(path, nrows=PREVIEW))
         told = shell.context.jobs.log(job).strip().splitlines()[-1].split(" in ")[0]
         ui.label(f"{told}.").classes("tw-good").props("aria-live=polite")
         ui.button("Download predictions", icon="file_download",
@@ -110,7 +110,7 @@ class _Server:
 
     async def look(self) -> None:
         """Show whether it runs, and its figures."""
-        found = await run.io_bound(server_of, self.shell.context.jobs, self.name)
+        found = await aside(server_of, self.shell.context.jobs, self.name)
         self.start_button.visible, self.stop_button.visible = found is None, found is not None
         state = ("", "") if found is None else (found[0].id, found[1])
         if state != self._shown:
@@ -118,7 +118,7 @@ class _Server:
             self.where.clear()
             with self.where:
                 self._where(found)
-        told = {} if found is None or not found[1] else await run.io_bound(monitoring, found[1])
+        told = {} if found is None or not found[1] else await aside(monitoring, found[1])
         self.numbers.clear()
         with self.numbers:
             for figures in told.get("models", ()):

@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright.errors import UserError
 from tabwright.ui import parts, recipes
 from tabwright.ui.models import server_of
-from tabwright.ui.shell import Page, Shell, heading
+from tabwright.ui.shell import Page, Shell, aside, heading
 
 
 async def build(shell: Shell) -> None:
@@ -31,7 +31,7 @@ async def _taken(shell: Shell, event: Any) -> None:
         with tempfile.TemporaryDirectory(dir=shell.context.workspace.root) as folder:
             path = Path(folder) / "upload.onnx"
             await event.file.save(path)
-            name = await run.io_bound(shell.context.models.bring, event.file.name, path)
+            name = await aside(shell.context.models.bring, event.file.name, path)
         shell.record(recipes.imported(name, shell.context.models.path(name)))
         ui.navigate.to(f"/models/{name}")
 
@@ -43,7 +43,7 @@ async def _listed(shell: Shell) -> None:
     if not names:
         parts.empty("No model file yet. Open a finished run and export its leader.")
         return
-    rows = [await run.io_bound(_row, shell, name) for name in names]
+    rows = [await aside(_row, shell, name) for name in names]
     columns = [
         parts.column("name", "Model"), parts.column("target", "Predicts"), parts.column("task", "Task"),
         parts.column("members", "Members", number=True), parts.column("latency", "One row p50, µs", number=True),

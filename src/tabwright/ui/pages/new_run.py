@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright.data.target import infer_task
 from tabwright.errors import UserError
@@ -12,7 +12,7 @@ from tabwright.types import Task
 from tabwright.ui import options, parts, recipes
 from tabwright.ui.estimate import Estimate, estimate
 from tabwright.ui.options import Option
-from tabwright.ui.shell import Page, Shell, heading
+from tabwright.ui.shell import Page, Shell, aside, busy, heading
 from tabwright.ui.tables import Entry
 
 TASKS = {"classification": "classification", "regression": "regression"}
@@ -132,9 +132,9 @@ class _Form:
         else:
             try:
                 made = self._given()
-                frame = await run.io_bound(self.shell.context.tables.frame, self.entry.name)
+                frame = await aside(self.shell.context.tables.frame, self.entry.name)
                 config, kinds = options.config(made), self.entry.kinds
-                found = await run.io_bound(estimate, frame, self.target, self.task, config, kinds)
+                found = await aside(estimate, frame, self.target, self.task, config, kinds)
             except UserError as error:
                 problem = str(error)
         self.start.set_enabled(not problem)
@@ -159,7 +159,7 @@ class _Form:
 
     async def _start(self) -> None:
         context = self.shell.context
-        with self.shell.telling():
+        with self.shell.telling(), busy(self.start):
             chosen = {"task": self.task, "target": self.target, "parameters": self._given(), "columns": self.columns}
             name = context.workspace.reserve("runs", self.name or self.entry.name)
             paths = (context.tables.parquet(self.entry.name), context.workspace.path("runs", name))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from nicegui import run, ui
+from dataclasses import replace
+
+from nicegui import ui
 
 from tabwright.ui import parts, recipes, runs
-from tabwright.ui.shell import Page, Shell, heading
-from tabwright.ui.tables import Source
+from tabwright.ui.shell import Page, Shell, aside, heading
+from tabwright.ui.tables import Entry, Source, Tables
 
 SHOWN = 6
 
@@ -31,15 +33,13 @@ async def demo(shell: Shell) -> None:
     """Bring the bundled table in and show it."""
     tables = shell.context.tables
     with shell.telling():
-        entry = await run.io_bound(tables.bring, Source("demo", "demo"))
-        entry = await run.io_bound(_with_target, tables, entry)
+        entry = await aside(tables.bring, Source("demo", "demo"))
+        entry = await aside(_with_target, tables, entry)
         shell.record(recipes.bring(entry, tables.parquet(entry.name)))
         ui.navigate.to(f"/data/{entry.name}")
 
 
-def _with_target(tables, entry):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
+def _with_target(tables: Tables, entry: Entry) -> Entry:
     entry = replace(entry, target="MedHouseVal")
     tables.save(entry)
     return entry

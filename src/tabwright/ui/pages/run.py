@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright import timeline
 from tabwright.ui import parts, recipes
 from tabwright.ui import runs as reading
 from tabwright.ui.pages.leaderboard import Leaderboard
 from tabwright.ui.pages.live import Live
-from tabwright.ui.shell import Page, Shell, heading
+from tabwright.ui.shell import Page, Shell, aside, heading
 
 EVERY_S = 1.0
 TABS = ("Leaderboard", "Families", "Failures", "Time line", "Settings", "Log")
@@ -33,7 +33,7 @@ class _Run:
         return reading.view(self.shell.context.workspace, self.shell.context.jobs, self.name)
 
     async def show(self) -> None:
-        view = await run.io_bound(self.read)
+        view = await aside(self.read)
         with ui.element("div").classes("tw-head"):
             with ui.element("div").classes("tw-row").style("width:auto"):
                 heading(self.name, 1)
@@ -60,7 +60,7 @@ class _Run:
 
     async def tick(self) -> None:
         """Look again; what is finished changes no more, and is looked at only for a new job."""
-        view = await run.io_bound(self.read)
+        view = await aside(self.read)
         if view.is_live or view.state != self.was or self.board.waits():
             await self.update(view)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright.ui import parts
 from tabwright.ui import runs as reading
-from tabwright.ui.shell import Page, Shell, heading
+from tabwright.ui.shell import Page, Shell, aside, heading
 
 
 async def build(shell: Shell) -> None:
@@ -26,7 +26,7 @@ async def _listed(shell: Shell) -> None:
     if not names:
         parts.empty("No run yet. Bring in a table, then start one.")
         return
-    views = await run.io_bound(lambda: [reading.view(context.workspace, context.jobs, name) for name in names])
+    views = await aside(lambda: [reading.view(context.workspace, context.jobs, name) for name in names])
     columns = [
         parts.column("name", "Run"), parts.column("state", "State"), parts.column("task", "Task"),
         parts.column("metric", "Metric"), parts.column("score", "Leader's score", number=True),

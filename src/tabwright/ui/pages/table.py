@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright.data.profile import ColumnProfile, TableProfile
 from tabwright.types import Kind
 from tabwright.ui import charts, parts, recipes
 from tabwright.ui.pages import table_parts
-from tabwright.ui.shell import Page, Shell, heading
+from tabwright.ui.shell import Page, Shell, aside, heading
 from tabwright.ui.tables import Entry
 
 KINDS = [str(k) for k in Kind if k is not Kind.CONSTANT]
@@ -55,7 +55,7 @@ async def _columns(shell: Shell, name: str) -> None:
 
     ui.select(list(entry.columns), value=entry.target, label="Column to predict (target)", with_input=True,
               clearable=True, on_change=choose).classes("full-width").style("max-width:420px")  # fmt: skip
-    found = await run.io_bound(tables.profile, name)
+    found = await aside(tables.profile, name)
     if found.problem:
         parts.note(found.problem, "error")
     made = parts.table(_head(entry), [_row(c, found.rows) for c in found.columns], "name", "Columns", 620)
@@ -68,7 +68,7 @@ async def _columns(shell: Shell, name: str) -> None:
         tables.save(replace(before, kinds={**before.kinds, column: kind}))
         try:
             with shell.telling():
-                await run.io_bound(tables.profile, name)
+                await aside(tables.profile, name)
                 after = tables.get(name)
                 title = f"Take column {column} as {kind}"
                 shell.record(recipes.describe(after, tables.parquet(name), title))
@@ -168,7 +168,7 @@ async def _quality(shell: Shell, name: str) -> None:
     if entry.target is None:
         parts.empty("Choose the column to predict under Columns: leaks, duplicates, imbalance and skew are then told.")
         return
-    found = await run.io_bound(shell.context.tables.profile, name)
+    found = await aside(shell.context.tables.profile, name)
     if found.problem:
         parts.note(found.problem, "error")
         return

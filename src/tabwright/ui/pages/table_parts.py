@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from tabwright.data.delimited import ReadOptions
 from tabwright.errors import DataError
 from tabwright.ui import parts, recipes
-from tabwright.ui.shell import Shell
+from tabwright.ui.shell import Shell, aside, busy
 from tabwright.ui.tables import Entry, null_words, texts
 
 PAGE_ROWS = 50
@@ -38,7 +38,7 @@ def rows(shell: Shell, entry: Entry) -> None:
         by = str(pagination.get("sortBy") or "")
         sort = names[int(by[1:])] if by[1:].isdigit() else ""
         with shell.telling():
-            found = await run.io_bound(
+            found = await aside(
                 tables.page, entry.name, (page - 1) * size, size, sort, descending=bool(pagination.get("descending"))
             )
             made.rows = [{"#": r["#"]} | {f"c{j}": r[n] for j, n in enumerate(names)} for r in found]
@@ -65,8 +65,8 @@ async def setup(shell: Shell, entry: Entry) -> None:
         header = ui.switch("The first line names the columns", value=options.header)
         nulls = ui.input("Words that mean empty: ?, n/a", value=", ".join(options.null_values))
     if not entry.is_text:
-        for field in (separator, decimal, encoding):
-            field.disable()
+        for one in (separator, decimal, encoding):
+            one.disable()
     parts.soft(f"Always read as empty: {null_words()}.")
     where = ui.element("div").classes("full-width")
 
@@ -79,24 +79,25 @@ async def setup(shell: Shell, entry: Entry) -> None:
     async def show() -> None:
         with shell.telling():
             box["options"] = given()
-            found = await run.io_bound(tables.preview, replace(entry, options=box["options"]))
+            found = await aside(tables.preview, replace(entry, options=box["options"]))
             where.clear()
             with where:
                 _preview(found)
 
     async def parse() -> None:
-        with shell.telling():
-            made = await run.io_bound(tables.parse, replace(tables.get(entry.name), options=given()))
+        with shell.telling(), busy(button):
+            made = await aside(tables.parse, replace(tables.get(entry.name), options=given()))
             shell.record(recipes.bring(made, tables.parquet(entry.name)))
             ui.navigate.to(f"/data/{entry.name}")
 
     tables = shell.context.tables
-    for field in (separator, decimal, encoding, header):
+    chosen: tuple[Any, ...] = (separator, decimal, encoding, header)
+    for field in chosen:
         field.on_value_change(show)
     for typed in (sheet, nulls):
         typed.on("blur", show)
     with ui.element("div").classes("tw-row"):
-        ui.button("Read it this way", icon="check", on_click=parse)
+        button = ui.button("Read it this way", icon="check", on_click=parse)
     parts.code(recipes.bring(entry, tables.parquet(entry.name)))
     await show()
 
@@ -125,10 +126,10 @@ def split(shell: Shell, entry: Entry) -> None:
             time = ui.select(columns, value="", label="Test on the latest rows by", with_input=True)
 
         async def cut() -> None:
-            with shell.telling():
+            with shell.telling(), busy(button):
                 by = {"target": tables.get(entry.name).target, "group_column": group.value or None,
                       "time_column": time.value or None}  # fmt: skip
-                made = await run.io_bound(tables.split, entry.name, float(share.value or 0), int(seed.value or 0), by)
+                made = await aside(tables.split, entry.name, float(share.value or 0), int(seed.value or 0), by)
                 paths = (tables.parquet(entry.name), tables.parquet(made[0].name), tables.parquet(made[1].name))
                 action = recipes.split(entry, made, float(share.value), int(seed.value or 0), by, paths)
                 shell.record(action)
@@ -140,7 +141,7 @@ def split(shell: Shell, entry: Entry) -> None:
                             parts.soft(f"{part.rows:,} rows")
                     parts.code(action)
 
-        ui.button("Split", icon="call_split", on_click=cut)
+        button = ui.button("Split", icon="call_split", on_click=cut)
         out = ui.element("div").classes("full-width")
 
 
@@ -156,8 +157,8 @@ def compare(shell: Shell, entry: Entry) -> None:
         other = ui.select(others, label="Table", value=others[0]).style("min-width:240px")
 
         async def show() -> None:
-            with shell.telling():
-                found = await run.io_bound(tables.compare, entry.name, other.value)
+            with shell.telling(), busy(button):
+                found = await aside(tables.compare, entry.name, other.value)
                 if not found:
                     raise DataError("the two have fewer than 200 rows, or no column in common", "choose a larger table")
                 paths = (tables.parquet(entry.name), tables.parquet(other.value))
@@ -170,5 +171,5 @@ def compare(shell: Shell, entry: Entry) -> None:
                                  parts.column("told", "Shift")], made, "column", "Shifts", 400)  # fmt: skip
                     parts.code(action)
 
-        ui.button("Compare", on_click=show)
+        button = ui.button("Compare", on_click=show)
         out = ui.element("div").classes("full-width")
