@@ -32,7 +32,7 @@ def read_sql(url: str, query: str) -> pd.DataFrame:
         If the database can't be reached or refuses the query, or no row comes back.
     """
     import pandas as pd
-    from sqlalchemy import create_engine, inspect, text
+    from sqlalchemy import create_engine, inspect
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -58,7 +58,10 @@ def read_sql(url: str, query: str) -> pd.DataFrame:
                 if not inspect(connection).has_table(query.strip()):
                     raise DataError(f"{shown} has no table {query.strip()!r}", "name one of its tables, or a query")
                 query = f"SELECT * FROM {quoted}"  # noqa: S608 - a quoted name of a table that is there
-            frame = pd.read_sql_query(text(query), connection)
+            answer = connection.exec_driver_sql(query)
+            if not answer.returns_rows:
+                raise DataError("the statement selects no rows", "give a SELECT statement")
+            frame = pd.DataFrame(answer.fetchall(), columns=list(answer.keys()))
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
         raise DataError(f"{shown} does not answer the query: {reason}", "check the address and the query") from None
