@@ -55,8 +55,9 @@ def test_split_writes_two_files(text, tmp_path, capsys):
 @pytest.mark.parametrize(("arguments", "told"), [
     (("describe", "{t}", "--kind", "code"), "--kind"), (("describe", "{t}", "--target", "nope"), "no column 'nope'"),
     (("split", "{t}", "--test-share", "2", "--out", "a.csv", "b.csv"), "test_share"),
-    (("parse", "{t}", "--out", "a.txt"), "--out"), (("parse", "{t}", "--delimiter", "ab", "--out", "a.csv"), "delimiter"),
-    (("ui", "--host", "0.0.0.0"), "--token"), (("ui", "--token", "short"), "--token"), (("ui", "--port", "99999"), "--port"),
+    (("parse", "{t}", "--out", "a.txt"), "--out"), (("ui", "--host", "0.0.0.0"), "--token"),
+    (("parse", "{t}", "--delimiter", "ab", "--out", "a.csv"), "delimiter"), (("ui", "--token", "short"), "--token"),
+    (("ui", "--port", "99999"), "--port"),
 ])  # fmt: skip
 def test_faults_are_one_sentence(text, capsys, arguments, told):
     assert main([a.format(t=text) for a in arguments]) == 2

@@ -41,7 +41,8 @@ def test_a_profile_tells_each_column():
     assert sum(columns["c"].counts) + columns["c"].other == 1000
     assert columns["x"].median == pytest.approx(float(frame()["x"].median()))
     assert columns["when"].kind == "datetime" and columns["when"].minimum == 1704067200.0
-    assert columns["x"].target_share > 0.4 > 0.1 > columns["noise"].target_share
+    assert columns["x"].target_share > 0.3
+    assert abs(columns["noise"].target_share) < 0.1
     assert columns["y"].target_share is None and sum(columns["y"].counts) == 1000
 
 
@@ -164,7 +165,8 @@ def test_tables_come_from_databases(database):
 
 
 @pytest.mark.parametrize(("query", "told"), [
-    ("nosuch", "no table 'nosuch'"), ("SELECT * FROM nosuch", "does not answer"), ("sales; DROP", "does not answer"), ("CREATE TABLE t (a REAL)", "selects no rows"),
+    ("nosuch", "no table 'nosuch'"), ("SELECT * FROM nosuch", "does not answer"), ("sales; DROP", "does not answer"),
+    ("CREATE TABLE t (a REAL)", "selects no rows"),
 ])  # fmt: skip
 def test_databases_that_refuse(database, query, told):
     with pytest.raises(DataError, match=told):

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tabwright.cli.base import (
-    Command, budget_arguments, kind_arguments, kinds_of, limit_arguments, read_data, reading_arguments,
+    Command,
+    budget_arguments,
+    kind_arguments,
+    kinds_of,
+    limit_arguments,
+    read_data,
+    reading_arguments,
 )  # fmt: skip
 
 

@@ -127,17 +127,16 @@ def ensemble(members: Sequence[tuple[str, str, float]], folds: int, target: str)
 
 
 def front(rows: Sequence[Mapping[str, Any]], x: str, y: str, titles: tuple[str, str], chosen: str) -> Options:
-    """Models by cost and score: ``rows`` with ``model_id``, the fields ``x`` and ``y``, and ``on_front``."""
+    """Points of a front by cost and score: ``rows`` with ``design`` and the fields ``x`` and ``y``."""
     made = _base({"type": "log", "name": titles[0]}, {"type": "value", "name": titles[1], "scale": True}, "item")
-    made["legend"] = {"textStyle": {"color": INK}, "top": 0}
-    groups = {"on the front": [r for r in rows if r["on_front"]], "others": [r for r in rows if not r["on_front"]]}
-    for k, (name, group) in enumerate(groups.items()):
-        made["series"].append({
-            "type": "scatter", "name": name, "symbolSize": 14 if k == 0 else 8, "itemStyle": {"color": COLOURS[k]},
-            "data": [{"value": [r[x], r[y]], "name": str(r["model_id"]),
-                      "itemStyle": {"borderColor": "#d64545", "borderWidth": 3} if r["model_id"] == chosen else {}}
-                     for r in group],
-        })  # fmt: skip
+    ordered = sorted(rows, key=lambda r: r[x])
+    made["series"] = [
+        {"type": "line", "data": [[r[x], r[y]] for r in ordered], "showSymbol": False, "silent": True, "z": 1,
+         "lineStyle": {"color": INK, "width": 1}, "tooltip": {"show": False}},
+        {"type": "scatter", "symbolSize": 14, "cursor": "pointer",
+         "data": [{"value": [r[x], r[y]], "name": str(r["design"]),
+                   "itemStyle": {"color": "#d64545" if r["design"] == chosen else COLOURS[0]}} for r in ordered]},
+    ]  # fmt: skip
     made["tooltip"]["formatter"] = "{b}<br>{c}"
     return made
 

@@ -10,6 +10,7 @@ from tabwright.config import Config
 from tabwright.errors import OptionError
 from tabwright.metrics import DEFAULTS, METRICS
 from tabwright.models import FAMILIES
+from tabwright.objectives.limits import COSTS, SCORE
 from tabwright.types import Task
 
 
@@ -48,6 +49,14 @@ MODELS = (
     Option("include_families", "Model families", "None chosen: all that suit the table.", "families", None,
            tuple(f.name for f in FAMILIES)),
 )  # fmt: skip
+DELIVERED = (
+    Option("latency_us", "One row, median, µs at most", "Measured on the exported file, one thread.", "number"),
+    Option("latency_p99_us", "One row, 99th percentile, µs", "As above.", "number"),
+    Option("size_mib", "Size of the file, MiB at most", "Of the exported file.", "number"),
+    Option("memory_mib", "Memory of the loaded file, MiB", "What a server needs for it.", "number"),
+    Option("objectives", "Costs to search the front of", "Beside the score. Whatever is chosen, any point of the front "
+           "can lead afterwards.", "families", None, tuple(COSTS)),
+)  # fmt: skip
 LIMITS = (
     Option("max_memory_mib", "Memory of all workers, MiB", "One that passes its share is stopped and recorded.",
            "number"),
@@ -77,10 +86,17 @@ def parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     default = {f.name: f.default for f in fields(Config)}
     made: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
     for name, raw in given.items():
         value = _value(name, raw)
-        if value != default.get(name):
+        if name in COSTS:
+            limits |= {} if value is None else {name: value}
+        elif name == "objectives":
+            made |= {name: [SCORE, *value]} if value else {}
+        elif value != default.get(name):
             made[name] = value
+    if limits:
+        made["constraints"] = limits
     config(made)  # refuses what can't be
     return made
 

@@ -107,13 +107,10 @@ def fit(run: str, entry: Entry, options: Mapping[str, Any], paths: tuple[Path, P
 
 
 def _limits(flags: dict[str, Any]) -> dict[str, Any]:
-    """The estimator's ``constraints`` and ``monotone_constraints`` as the command's options."""
+    """The estimator's ``constraints`` as the command's options."""
     limits = flags.pop("constraints", None) or {}
-    flags |= {f"max_{name}": float(value) for name, value in limits.items()}
-    monotone = flags.pop("monotone_constraints", None) or {}
-    if monotone:
-        flags["monotone"] = [f"{k}={v}" for k, v in monotone.items()]
-    return flags
+    names = {"memory_mib": "max_model_memory_mib"}
+    return flags | {names.get(k, f"max_{k}"): float(v) for k, v in limits.items()}
 
 
 def resume(run: str, task: str, path: Path, extra_secs: float | None) -> tuple[Action, list[str]]:
@@ -130,6 +127,18 @@ def on_run(run: str, title: str, python: str, words: str = "", imports: tuple[st
            makes: tuple[str, ...] = ()) -> Action:  # fmt: skip
     """Something was done with a run; ``python`` holds ``{run}`` where its variable stands."""
     return Action(title, python.replace("{run}", variable(run, "run_")), words, imports, makes, (f"run:{run}",))
+
+
+def select(run: str, path: Path, design: str | None, limits: Mapping[str, float]) -> tuple[Action, list[str]]:
+    """Another point of the front leads; ``limits`` are the parameters of ``select``."""
+    names = {"max_memory_mib": "max_model_memory_mib"}
+    flags = {names.get(k, k): float(v) for k, v in limits.items()}
+    words = argv("select", path, design=design, **flags)
+    python = f"{call('{run}.select', design=design, **limits)}\n{{run}}.pareto()"
+    if design is None and not limits:
+        python = "{run}.pareto()"
+    told = f"Let another point of the front lead {run}" if design or limits else f"The front of {run}"
+    return on_run(run, told, python, _joined(words)), [*words, "--json"]
 
 
 def export(run: str, model: str, paths: tuple[Path, Path]) -> tuple[Action, list[str]]:

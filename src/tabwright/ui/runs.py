@@ -15,6 +15,7 @@ import numpy as np
 
 from tabwright.audit import Audit, audit
 from tabwright.errors import DataError, RunError
+from tabwright.objectives.design import fold_name
 from tabwright.schema import Schema
 from tabwright.search.problem import Problem
 from tabwright.search.status import read_status
@@ -118,7 +119,7 @@ def scores_over_time(found: Audit) -> list[tuple[float, float, str]]:
 
 def running_now(shown: View) -> list[str]:
     """What workers do at the moment, a phrase each."""
-    return [f"{model_id}, fold {fold + 1}" for model_id, fold in shown.status.get("running", ())]
+    return [f"{model_id}, {fold_name(fold)}" for model_id, fold in shown.status.get("running", ())]
 
 
 def families(found: Audit) -> list[dict[str, Any]]:
@@ -141,7 +142,7 @@ def families(found: Audit) -> list[dict[str, Any]]:
 def failures(found: Audit) -> list[dict[str, Any]]:
     """The ledger, latest first."""
     return [
-        {"id": k, "model_id": f.model_id, "fold": f.fold + 1, "status": f.status, "after_s": f.seconds,
+        {"id": k, "model_id": f.model_id, "fold": fold_name(f.fold), "status": f.status, "after_s": f.seconds,
          "memory_mib": f.peak_memory_mib, "reason": f.reason, "at_s": found.run_seconds(f.started)}
         for k, f in enumerate(found.killed())
     ][::-1]  # fmt: skip
@@ -161,8 +162,8 @@ def candidates(found: Audit) -> list[dict[str, Any]]:
     rows = []
     for c in found.candidates:
         mine = folds.get(c.model_id, [])
-        good = {f.fold: f.score for f in mine if f.status == "ok" and f.score is not None}
-        bad = [f for f in mine if f.status not in ("ok", "cancelled")]
+        good = {f.fold: f.score for f in mine if f.status == "ok" and f.score is not None and f.fold >= 0}
+        bad = [f for f in mine if f.status not in ("ok", "cancelled") and f.fold >= 0]
         status = "ok" if len(good) == n_folds else "failed" if bad else "incomplete"
         rows.append({
             "model_id": c.model_id, "family": c.family, "status": status, "origin": c.origin,

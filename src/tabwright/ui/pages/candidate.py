@@ -6,6 +6,7 @@ from typing import Any
 
 from nicegui import ui
 
+from tabwright.objectives.design import fold_name
 from tabwright.types import Task
 from tabwright.ui import charts, curves, parts, recipes
 from tabwright.ui import runs as reading
@@ -50,13 +51,13 @@ def _settings(view: reading.View, model_id: str) -> None:
                         f"Settings of {member}")  # fmt: skip
             folds = [f for f in view.audit.folds if f.model_id == member]
             made = [
-                {"fold": f.fold + 1, "status": f.status, "score": None if f.score is None else round(f.score, 6),
+                {"fold": fold_name(f.fold), "status": f.status, "score": None if f.score is None else round(f.score, 6),
                  "seconds": round(f.seconds, 2), "memory": round(f.peak_memory_mib), "iterations": f.n_iterations,
                  "id": k}
                 for k, f in enumerate(folds)
             ]  # fmt: skip
             parts.table([
-                parts.column("fold", "Fold", number=True), parts.column("status", "Status"),
+                parts.column("fold", "Part"), parts.column("status", "Status"),
                 parts.column("score", view.metric, number=True), parts.column("seconds", "Seconds", number=True),
                 parts.column("iterations", "Iterations", number=True), parts.column("memory", "MiB", number=True),
             ], made, "id", f"Folds of {member}")  # fmt: skip

@@ -55,7 +55,8 @@ class _Form:
                      on_change=lambda e: setattr(self, "name", e.value or "")).props("stack-label")  # fmt: skip
         for title, group in (("How long", options.TIME), ("How it is validated", options.VALIDATION),
                              ("Columns with a part of their own", options.COLUMNS),
-                             ("Models", options.MODELS), ("Limits and repeatability", options.LIMITS)):  # fmt: skip
+                             ("Models", options.MODELS), ("What the leader may cost", options.DELIVERED),
+                             ("Limits of the run, and repeatability", options.LIMITS)):  # fmt: skip
             with parts.card(title), ui.element("div").classes("tw-form"):
                 for option in group:
                     self._field(option)

@@ -9,12 +9,13 @@ from nicegui import ui
 from tabwright import timeline
 from tabwright.ui import parts, recipes
 from tabwright.ui import runs as reading
+from tabwright.ui.pages.front import Front
 from tabwright.ui.pages.leaderboard import Leaderboard
 from tabwright.ui.pages.live import Live
 from tabwright.ui.shell import Page, Shell, aside, heading
 
 EVERY_S = 1.0
-TABS = ("Leaderboard", "Families", "Failures", "Time line", "Settings", "Log")
+TABS = ("Leaderboard", "Front", "Families", "Failures", "Time line", "Settings", "Log")
 
 
 async def build(shell: Shell) -> None:
@@ -27,7 +28,7 @@ class _Run:
     def __init__(self, shell: Shell, name: str) -> None:
         self.shell, self.name = shell, name
         self.was: str | None = None
-        self.live, self.board = Live(shell), Leaderboard(shell, name)
+        self.live, self.board, self.front = Live(shell), Leaderboard(shell, name), Front(shell, name)
 
     def read(self) -> reading.View:
         return reading.view(self.shell.context.workspace, self.shell.context.jobs, self.name)
@@ -45,6 +46,8 @@ class _Run:
         with panels:
             with ui.tab_panel("Leaderboard"):
                 self.board.show()
+            with ui.tab_panel("Front"):
+                self.front.show()
             with ui.tab_panel("Families"):
                 self.families = ui.element("div").classes("full-width")
             with ui.tab_panel("Failures"):
@@ -61,7 +64,7 @@ class _Run:
     async def tick(self) -> None:
         """Look again; what is finished changes no more, and is looked at only for a new job."""
         view = await aside(self.read)
-        if view.is_live or view.state != self.was or self.board.waits():
+        if view.is_live or view.state != self.was or self.board.waits() or self.front.waits():
             await self.update(view)
 
     async def update(self, view: reading.View) -> None:
@@ -72,6 +75,7 @@ class _Run:
         self.live.update(view)
         self.log.text = self.shell.context.jobs.log(view.job) if view.job is not None else "No job of this workspace."
         await self.board.update(view)
+        self.front.update(view)
         if view.audit is None:
             return
         self._fill(self.families, _families, view)
@@ -178,7 +182,7 @@ def _failures(view: reading.View) -> None:
             for r in rows]  # fmt: skip
     columns = [
         parts.column("at_s", "At, s", number=True), parts.column("model_id", "Candidate"),
-        parts.column("fold", "Fold", number=True), parts.column("status", "What"),
+        parts.column("fold", "Part"), parts.column("status", "What"),
         parts.column("after_s", "After, s", number=True), parts.column("memory_mib", "MiB", number=True),
         parts.column("reason", "Why"),
     ]  # fmt: skip
