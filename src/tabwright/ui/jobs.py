@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,6 @@ class Jobs:
 
     def __init__(self, workspace: Workspace) -> None:
         self._folder = workspace.root / "jobs"
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, title: str, about: str, argv: Sequence[str]) -> Job:
         """Run ``tabwright …`` in a session of its own, with the log as its output."""
@@ -80,7 +80,8 @@ class Jobs:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 cwd=self._folder, env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )  # fmt: skip
-        self._children[name] = process
+        # waited for, so that it does not stay as a zombie while this server lives
+        threading.Thread(target=process.wait, name=f"job {name}", daemon=True).start()
         job = Job(name, title, about, tuple(argv), process.pid, _process_started(process.pid), time.time())
         record = {k: getattr(job, k) for k in ("id", "title", "about", "argv", "pid", "process_started", "started")}
         write_json(self._folder / f"{name}.json", record)
@@ -141,8 +142,6 @@ class Jobs:
 
     def _as_it_stands(self, record: dict[str, Any]) -> Job:
         name = record["id"]
-        if name in self._children:
-            self._children[name].poll()  # so that it does not stay as a zombie
         fields = record | {"argv": tuple(record["argv"])}
         code_file = self._folder / f"{name}.code"
         code = _code(code_file)

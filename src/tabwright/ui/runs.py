@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 
 from tabwright.audit import Audit, audit
 from tabwright.errors import DataError, RunError
-from tabwright.objectives.design import fold_name
+from tabwright.objectives.design import Design, fold_name
 from tabwright.schema import Schema
 from tabwright.search.problem import Problem
 from tabwright.search.status import read_status
@@ -78,6 +79,14 @@ class View:
     def budget_s(self) -> float | None:
         found = None if self.audit is None else self.audit.config["config"].get("max_runtime_secs")
         return None if found is None else float(found)
+
+    @property
+    def design(self) -> str:
+        """What is delivered instead of the leader, where another point of the front was chosen; else empty."""
+        try:
+            return str(Design.from_json(json.loads(RunDir(self.path).design_file.read_text("utf-8"))["design"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return ""
 
     @property
     def score(self) -> float | None:

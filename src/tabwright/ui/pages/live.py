@@ -35,6 +35,7 @@ class Live:
                         self.labels[name] = ui.label("").classes("tw-number")
                         ui.label(name).classes("tw-soft").style("font-size:13px")
                     self.boxes[name] = box
+            self.design = ui.label().classes("tw-note")
             self.running = parts.soft("")
             self.chart = parts.chart(self._options(view), "Score of the leader over time", 240)
             self.none_yet = parts.soft("No candidate has been finished yet: a constant prediction leads.")
@@ -73,6 +74,8 @@ class Live:
         done = sum(r["status"] in ("ok", "leader") and r["family"] != "ensemble" for r in board)
         self.labels["candidates finished"].text = f"{done} of {0 if found is None else len(found.candidates)} begun"
         self.labels["failed"].text = "0" if found is None else f"{len(found.killed())} folds"
+        design = view.design
+        self.design.text, self.design.visible = f"Delivered: {design}, chosen from the front.", bool(design)
         running = reading.running_now(view) if view.is_live else []
         self.running.text = f"Running now: {'; '.join(running)}" if running else ""
         self.running.visible = bool(running)
