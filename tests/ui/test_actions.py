@@ -105,7 +105,7 @@ def recorded(tables, people, workspace):
         recipes.select("r", run, None, {"max_latency_us": 50.0, "max_memory_mib": 9.0})[0],
         recipes.export("r", "m", (run, model))[0], recipes.predict("m", people, (model, parquet, run / "p.csv"))[0],
         recipes.evaluate("m", people, "income", (model, parquet)), recipes.serve("m", model)[0],
-        recipes.imported("m", model),
+        recipes.imported("m", model), recipes.explain("m", people, (model, parquet)),
     ]  # fmt: skip
 
 

@@ -178,6 +178,13 @@ def evaluate(model: str, table: Entry, target: str, paths: tuple[Path, Path]) ->
                     ("from tabwright.evaluation import evaluate_model",), (f"table:{table.name}",))  # fmt: skip
 
 
+def explain(model: str, table: Entry, paths: tuple[Path, Path]) -> Action:
+    """A model was explained on rows of a table."""
+    python = f"found = explain({{model}}, {table_var(table)}, max_rows=1000)\nfound.importance"
+    return on_model(model, f"Explain {model} on {table.name}", python, command("explain", *paths, max_rows=1000),
+                    ("from tabwright.explain import explain",), (f"table:{table.name}",))  # fmt: skip
+
+
 def serve(model: str, path: Path) -> tuple[Action, list[str]]:
     """A server was started. It has no cell: a notebook would wait for its end."""
     words = argv("serve", f"{model}={path}", port="0")

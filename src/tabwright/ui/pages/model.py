@@ -9,11 +9,12 @@ from tabwright.ui import parts, recipes
 from tabwright.ui.jobs import FAILED, RUNNING
 from tabwright.ui.models import outcomes
 from tabwright.ui.pages import quality_parts
+from tabwright.ui.pages.explained import explain_panel
 from tabwright.ui.pages.model_use import predict_panel, serve_panel
 from tabwright.ui.pages.what_if import what_if
 from tabwright.ui.shell import Page, Shell, aside, busy, heading
 
-TABS = ("Report", "What if", "Score a table", "Test", "Serve", "Other languages")
+TABS = ("Report", "Explain", "What if", "Score a table", "Test", "Serve", "Other languages")
 
 
 async def build(shell: Shell) -> None:
@@ -32,6 +33,8 @@ async def build(shell: Shell) -> None:
     with panels:
         with ui.tab_panel("Report"):
             _report(shell, name, model)
+        with ui.tab_panel("Explain"):
+            explain_panel(shell, name, model)
         with ui.tab_panel("What if"):
             what_if(shell, name, model)
         with ui.tab_panel("Score a table"):

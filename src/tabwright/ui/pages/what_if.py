@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 from nicegui import ui
 
 from tabwright.errors import UserError
+from tabwright.explain import explain
 from tabwright.runtime import Model
 from tabwright.types import Kind
 from tabwright.ui import charts, parts, recipes
 from tabwright.ui.models import Field, answer, fields
-from tabwright.ui.shell import Shell
+from tabwright.ui.pages.explained import fitting
+from tabwright.ui.shell import Shell, aside, busy
 
 SHOWN_CLASSES = 12
+BACKGROUND = 500
 
 
 def what_if(shell: Shell, name: str, model: Model) -> None:
@@ -39,6 +43,9 @@ class _WhatIf:
         with parts.card("Inputs", "Empty means unknown."), ui.element("div").classes("tw-form"):
             for field in self.fields:
                 self._field(field)
+        with parts.card("What moves it", "Each column's contribution to this row's prediction, against the rows of a "
+                        "table; together with the base they add up to it."):  # fmt: skip
+            self._background()
         self.code = ui.element("div").classes("full-width")
         ui.button("Keep this row in the notebook", icon="bookmark_add", on_click=self.keep).props("outline")
         self.score()
@@ -57,6 +64,30 @@ class _WhatIf:
                 made.props(f'hint="in training from {field.low:g} to {field.high:g}"').style("padding-bottom:22px")
         else:
             made = ui.input(field.name, value=field.value, on_change=changed).props("debounce=300")
+
+    def _background(self) -> None:
+        tables = fitting(self.shell, self.model)
+        if not tables:
+            parts.empty("No table here has all the columns that the model reads, to compare the row with.")
+            return
+        self.table = ui.select(tables, value=tables[0], label="Against rows of").style("min-width:220px")
+        self.button = ui.button("Show contributions", icon="psychology", on_click=self.contributions)
+        self.moves = ui.element("div").classes("full-width")
+
+    async def contributions(self) -> None:
+        """Shapley values of the row as it stands."""
+        with self.shell.telling(), busy(self.button):
+            frame = await aside(self.shell.context.tables.frame, self.table.value)
+            given = pd.DataFrame([{k: None if v == "" else v for k, v in self.row.items()}])
+            made = await aside(lambda: explain(self.model, frame, max_rows=BACKGROUND).contributions(given))
+            values = {str(k): float(v) for k, v in made.iloc[0].items()}
+            base, prediction = values.pop("base"), values.pop("prediction")
+            top = sorted(values.items(), key=lambda pair: -abs(pair[1]))[:SHOWN_CLASSES]
+            self.moves.clear()
+            with self.moves:
+                parts.figures({"base": f"{base:.5g}", "prediction": f"{prediction:.5g}"})
+                parts.chart(charts.bars([k for k, _ in top], [round(v, 6) for _, v in top], "contribution",
+                                        sideways=True), "Contributions", 70 + 24 * len(top))  # fmt: skip
 
     def score(self) -> None:
         """Predict for the row as it stands."""
