@@ -78,9 +78,14 @@ def column(name: str, label: str, *, number: bool = False, sort: bool = True, **
 
 
 def table(columns: list[dict[str, Any]], rows: Sequence[Mapping[str, Any]], key: str, label: str,
-          height: int = 0) -> ui.table:  # fmt: skip
-    """A table; with ``height`` it scrolls and draws only what is seen, so that any number of rows is fluid."""
-    made = ui.table(columns=columns, rows=[dict(r) for r in rows], row_key=key, pagination=0 if height else None)
+          height: int = 0, page: int = 0) -> ui.table:  # fmt: skip
+    """A table; with ``height`` it scrolls and draws only what is seen, so that any number of rows is fluid.
+
+    Cells that send events can't be drawn so (their slots have another parent then): such tables take ``page``, a
+    number of rows to show at once.
+    """
+    some = page if len(rows) > page else None
+    made = ui.table(columns=columns, rows=[dict(r) for r in rows], row_key=key, pagination=0 if height else some)
     made.props(f'flat dense aria-label="{escape(label, quote=True)}"')
     if height:
         made.classes("tw-sticky").props("virtual-scroll hide-bottom").style(f"max-height:{height}px")

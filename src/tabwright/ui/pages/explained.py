@@ -74,12 +74,12 @@ def _show(found: Explanation, table: str) -> None:
                         "go together are shuffled together."):  # fmt: skip
             top = found.importance.head(SHOWN)
             _bars(top["columns"].tolist(), top["importance"].tolist(), "loss", "Importance of columns")
-        with parts.card("Mean size of contributions", "Shapley values: a row's contributions and the base add up to its "
-                        "prediction."):  # fmt: skip
+        with parts.card("Mean size of contributions", "Shapley values: a row's contributions and the base add up to "
+                        "its prediction."):  # fmt: skip
             top = found.shap_importance.head(SHOWN)
             _bars(top["column"].tolist(), top["mean_abs"].tolist(), found.subject.unit, "Mean size of contributions")
-        with parts.card("One column's effect", "Mean prediction as the column is set to each value (partial dependence), "
-                        "where 80 % of rows lie, and some rows' own curves (ICE)."):  # fmt: skip
+        with parts.card("One column's effect", "Mean prediction as the column is set to each value (partial "
+                        "dependence), where 80 % of rows lie, and some rows' own curves (ICE)."):  # fmt: skip
             _dependence(found)
     if found.y is not None:
         with parts.card("Where it is worst"):
@@ -126,8 +126,9 @@ def _slices(frame: pd.DataFrame) -> None:
     if not len(frame):
         parts.soft("No slice of the rows is clearly worse than the rest.")
         return
+    records = frame.head(10).to_dict("records")
     rows: list[dict[str, Any]] = [
-        {k: round(v, 5) if isinstance(v, float) else v for k, v in r.items()} for r in frame.head(10).to_dict("records")
+        {str(k): round(v, 5) if isinstance(v, float) else v for k, v in r.items()} for r in records
     ]
     numeric = frame.select_dtypes("number").columns
     columns = [parts.column(c, c.replace("_", " "), number=c in numeric) for c in map(str, frame.columns)]

@@ -42,7 +42,7 @@ class _Machine:
                 parts.column("seconds", "Took"), parts.column("memory", "MiB", number=True),
                 parts.column("pid", "Process", number=True), parts.column("act", "", sort=False),
             ]  # fmt: skip
-            self.table = parts.table(columns, [], "id", "Jobs", 420)
+            self.table = parts.table(columns, [], "id", "Jobs").style("max-height:420px")
             self.table.add_slot("body-cell-title", """<q-td :props="props"><q-btn flat dense no-caps color="primary"
                 :label="props.value" @click="$parent.$emit('log', props.row.id)" /></q-td>""")
             self.table.add_slot("body-cell-act", """<q-td :props="props">

@@ -58,8 +58,7 @@ async def _columns(shell: Shell, name: str) -> None:
     found = await aside(tables.profile, name)
     if found.problem:
         parts.note(found.problem, "error")
-    made = parts.table(_head(entry), [_row(c, found.rows) for c in found.columns], "name", "Columns", 620)
-    made.props('dense=false :rows-per-page-options="[0]"')
+    made = parts.table(_head(entry), [_row(c, found.rows) for c in found.columns], "name", "Columns", page=100)
     _slots(made)
 
     async def change(event: Any) -> None:
