@@ -25,7 +25,7 @@ from tabwright import load_model
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
 SECONDS = 20
-SLOW = 90_000  # milliseconds; the machine may be busy
+SLOW = 60_000  # milliseconds; the machine may be busy
 MENU = ("/", "/data", "/runs", "/new", "/models", "/notebook", "/machine")
 
 

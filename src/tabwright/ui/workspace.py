@@ -16,6 +16,7 @@ import json
 import re
 import secrets
 import shutil
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from tabwright.errors import DataError, OptionError
 
 KINDS = ("tables", "runs", "models", "predictions", "jobs", "actions")
 MAX_NAME = 80
+_WRITING = threading.Lock()
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -126,7 +128,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
-    write_atomic(path, json.dumps(record, ensure_ascii=False, indent=1).encode())
+    """Write a record, whole; threads take turns, for they would share the temporary name."""
+    with _WRITING:
+        write_atomic(path, json.dumps(record, ensure_ascii=False, indent=1).encode())
 
 
 def _made(path: Path) -> float:
