@@ -59,9 +59,11 @@ def large_board(workspace: Workspace, models: int) -> None:
             name = f"linear_{k + 100}"
             journal.execute("INSERT INTO candidates SELECT ?, family, params, seed, origin, created FROM candidates "
                             "LIMIT 1", (name,))  # fmt: skip
-            journal.execute("INSERT INTO folds SELECT ?, fold, status, reason, started, seconds, cpu_seconds, "
-                            "peak_memory_mib, score + ?, n_iterations, artefact_sha256, worker, stages FROM folds WHERE model_id = "
-                            "(SELECT model_id FROM candidates LIMIT 1)", (name, k * 1e-4))  # fmt: skip
+            journal.execute(
+                "INSERT INTO folds SELECT ?, fold, status, reason, started, seconds, cpu_seconds, peak_memory_mib, "
+                "score + ?, n_iterations, artefact_sha256, worker, stages FROM folds WHERE model_id = "
+                "(SELECT model_id FROM candidates LIMIT 1)", (name, k * 1e-4),
+            )  # fmt: skip
     journal.close()
 
 
