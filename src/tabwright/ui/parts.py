@@ -129,6 +129,16 @@ def tabs(names: Sequence[str], chosen: str | None = None) -> ui.tab_panels:
     return ui.tab_panels(row, value=chosen if chosen in names else names[0]).props("keep-alive")
 
 
+def upload(label: str, on_upload: Callable[..., Any], *, accept: str = "", limit: int | None = None) -> None:
+    """A button that takes a file. Quasar's own uploader is not drawn: its parts have no names for screen readers."""
+    made = ui.upload(auto_upload=True, max_file_size=limit, on_upload=on_upload,
+                     on_rejected=lambda: ui.notify("The file is too large, or of another kind.", type="negative"))
+    made.classes("hidden")
+    if accept:
+        made.props(f'accept="{accept}"')
+    ui.button(label, icon="upload_file", on_click=lambda: made.run_method("pickFiles"))
+
+
 async def sure(question: str) -> bool:
     """Ask before something is removed."""
     with ui.dialog() as dialog, ui.card():

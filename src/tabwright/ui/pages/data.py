@@ -50,9 +50,7 @@ def _upload(shell: Shell) -> None:
             _taken(shell, entry)
 
     parts.soft(f"Up to {limit.max_upload_mib:,.0f} MiB.")
-    ui.upload(label="Drop a file here, or choose one with +", auto_upload=True, max_file_size=limit.max_upload_bytes,
-              on_upload=taken, on_rejected=lambda: ui.notify("The file is too large.", type="negative")) \
-        .props('flat aria-label="Upload a table"')  # fmt: skip
+    parts.upload("Choose a file", taken, limit=limit.max_upload_bytes)
 
 
 def _taken(shell: Shell, entry: Any) -> None:

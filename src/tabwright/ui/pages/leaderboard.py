@@ -53,6 +53,9 @@ class Leaderboard:
         self.table = parts.table(columns, [], "model_id", "Leaderboard", HEIGHT)
         parts.linked(self.table, "model_id")
         self.table.props["selection"] = "multiple"
+        self.table.add_slot("header-selection", """<q-checkbox dense v-model="props.selected" aria-label="All" />""")
+        self.table.add_slot("body-selection", """<q-checkbox dense v-model="props.selected"
+            :aria-label="'Choose ' + props.row.model_id" />""")
         self.table.props["visible-columns"] = wanted
         search.bind_value_to(self.table, "filter", lambda v: v or "")
         for name, (_, spec) in COLUMNS.items():
@@ -90,7 +93,7 @@ class Leaderboard:
             b.set_enabled(not view.is_live and not self.waits())
         base = f"/runs/{self.name}/models/"
         rows = [
-            r | {"href": f"{base}{r['model_id']}" if r["status"] in ("ok", "leader") else "",
+            r | {"href": f"{base}{r['model_id']}" if _has_page(r) else "",
                  "interval": _interval(r), "on_pareto_front": "yes" if r.get("on_pareto_front") else ""}
             for r in board
         ]  # fmt: skip
@@ -157,6 +160,10 @@ class Leaderboard:
             ui.notify("Tick two finished models in the table first.", type="warning")
             return
         ui.navigate.to(f"/runs/{self.name}/compare?a={chosen[0]}&b={chosen[1]}")
+
+
+def _has_page(row: dict[str, Any]) -> bool:
+    return row["status"] in ("ok", "leader") and row["family"] != "constant"
 
 
 def _averaged(n_folds: int) -> str:

@@ -21,9 +21,7 @@ async def build(shell: Shell) -> None:
         await _listed(shell)
     with parts.card("Bring a file in", "A model that tabwright has exported, here or elsewhere. One that was altered "
                     "is refused."):  # fmt: skip
-        ui.upload(label="Drop an .onnx file here, or choose one with +", auto_upload=True,
-                  on_upload=lambda event: _taken(shell, event)) \
-            .props('flat accept=".onnx" aria-label="Upload a model"')  # fmt: skip
+        parts.upload("Choose an .onnx file", lambda event: _taken(shell, event), accept=".onnx")
 
 
 async def _taken(shell: Shell, event: Any) -> None:
