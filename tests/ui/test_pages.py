@@ -225,7 +225,7 @@ def test_runs_go_on_without_the_server(browser, tmp_path):
             expect(page.get_by_text("running", exact=True)).to_be_visible(timeout=SLOW)
             expect(page.get_by_text("finished", exact=True)).to_be_visible(timeout=SLOW)
             page.get_by_role("tab", name="Time line").click()
-            expect(page.get_by_text("resumed")).to_be_visible()
+            expect(page.get_by_text("worker 1").first).to_be_visible()
 
 
 def test_two_users_a_token_and_faults(browser, tmp_path):

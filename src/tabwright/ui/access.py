@@ -26,7 +26,7 @@ WRONG_S = 1.0  # what a wrong token costs
 POLICY = ("default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss:; "
           "frame-ancestors 'none'; form-action 'self'; base-uri 'self'")  # fmt: skip
 HEADERS = ((b"content-security-policy", POLICY.encode()), (b"x-frame-options", b"DENY"),
-           (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))  # fmt: skip
+           (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))  # fmt: skip
 LOGIN_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>tabwright: sign in</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>
 :root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}

@@ -99,8 +99,7 @@ def frame(page: Page) -> Iterator[None]:
     ui.add_css(STYLE)
     ui.colors(primary="#1d5fa5", secondary="#14324f", positive="#0b6b3a", negative="#b3261e", warning="#8a5a00")
     dark = ui.dark_mode(value=app.storage.user.get("dark"))
-    ui.html('<a class="tw-skip" href="#content">Skip to content</a>', sanitize=False)
-    with ui.left_drawer(value=None, bordered=False).props("width=212 breakpoint=900 aria-label=Menu") as drawer, \
+    with ui.left_drawer(value=False, bordered=False).props("show-if-above width=212 breakpoint=900 aria-label=Menu") as drawer, \
             ui.element("nav").props("aria-label=Main").classes("full-width"):  # fmt: skip
         for path, title, icon in MENU:
             here = path == (page.menu or page.path)
@@ -122,7 +121,8 @@ def frame(page: Page) -> Iterator[None]:
 
         ui.button(icon="contrast", on_click=switch) \
             .props('flat round dense color=white aria-label="Light, dark, or as the system"')  # fmt: skip
-    with ui.element("main").classes("tw-page").props("id=content tabindex=-1"):
+    with ui.element("main").classes("tw-page").props("tabindex=-1") as content:
+        ui.skip_link("Skip to content", target=content)
         yield
 
 
