@@ -84,7 +84,7 @@ def table(columns: list[dict[str, Any]], rows: Sequence[Mapping[str, Any]], key:
     Cells that send events can't be drawn so (their slots have another parent then): such tables take ``page``, a
     number of rows to show at once.
     """
-    some = page if len(rows) > page else None
+    some = page if page and len(rows) > page else None
     made = ui.table(columns=columns, rows=[dict(r) for r in rows], row_key=key, pagination=0 if height else some)
     made.props(f'flat dense aria-label="{escape(label, quote=True)}"')
     if height:
