@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SECONDS_DEMO ?= 60
 
-.PHONY: demo test test-slow check bench clean
+.PHONY: demo ui test test-slow check bench clean
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -17,6 +17,13 @@ SECONDS_DEMO ?= 60
 
 demo: .venv/run
 	$(BIN)/tabwright demo --max-runtime-secs $(SECONDS_DEMO)
+
+.venv/ui: .venv/run
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ui]'
+	touch $@
+
+ui: .venv/ui
+	$(BIN)/tabwright ui
 
 test: .venv/dev
 	$(BIN)/python -m pytest -m "not slow" -n 2

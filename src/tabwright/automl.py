@@ -32,6 +32,7 @@ from tabwright.search.policy import folds_for, holdout_share, training_rows
 from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
 from tabwright.search.state import State
+from tabwright.search.status import reporting
 from tabwright.search.strategy import Strategy
 from tabwright.store.journal import Journal
 from tabwright.store.run_dir import RunDir
@@ -227,7 +228,7 @@ def _search_and_assemble(
         options = SearchOptions(config.max_models, config.max_runtime_secs_per_model, repeatable, config.max_disk_mib,
                                 not config.monotone_constraints, config.costs, config.limits,
                                 lambda: signals.asked)  # fmt: skip
-        search = Search(problem, run, journal, strategy, engine, budget, options, observer)
+        search = Search(problem, run, journal, strategy, engine, budget, options, reporting(run, observer))
         try:
             search.restore()
             n_before, began = len(search.state.finished()), budget.elapsed()

@@ -89,6 +89,23 @@ class Histogram:
         )  # fmt: skip
 
 
+def shares(counts: Ints) -> Floats:
+    """Shares of bins, with half a row added to each so that empty ones have a logarithm."""
+    smooth = np.asarray(counts, np.float64) + 0.5
+    return np.asarray(smooth / smooth.sum())
+
+
+def psi(reference: Ints, window: Ints) -> float:
+    """Population stability index: the symmetric Kullback-Leibler divergence of two binned samples.
+
+    References
+    ----------
+    Yurdakul and Naranjo 2020, doi:10.21314/JRMV.2020.227.
+    """
+    p, q = shares(reference), shares(window)
+    return float(((q - p) * np.log(q / p)).sum())
+
+
 def of_numbers(values: Floats) -> Histogram:
     """Bins of equal counts where the values allow it; values (n_rows,) with NaN for missing."""
     present = values[~np.isnan(values)]

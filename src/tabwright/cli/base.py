@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,50 @@ def limit_arguments(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--max-latency-p99-us", type=float, metavar="N", help="its 99th percentile")
     limits.add_argument("--max-size-mib", type=float, metavar="N", help="the exported file")
     limits.add_argument("--max-model-memory-mib", type=float, metavar="N", help="resident, when loaded")
+
+
+def reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """How a file is to be read, where looking at it does not tell."""
+    parser.add_argument("--delimiter", metavar="C", help="what stands between fields (default: found by looking)")
+    parser.add_argument("--decimal", choices=(".", ","), help="decimal sign (default: found by looking)")
+    parser.add_argument("--encoding", metavar="E", help="of a text file (default: found by looking)")
+    parser.add_argument("--sheet", metavar="S", help="of an Excel file, by name or number from 0 (default: the first)")
+    parser.add_argument("--no-header", action="store_true", help="the first line holds values and no column names")
+    parser.add_argument("--null-value", action="append", default=[], metavar="W",
+                        help="word that stands for an empty cell, besides the usual ones; may be given again")
+    parser.add_argument("--query", metavar="SQL", help="query, or name of a table, where DATA is a database's address")
+
+
+def read_data(args: argparse.Namespace) -> Any:
+    """The frame that DATA and :func:`reading_arguments` name."""
+    from tabwright.data.delimited import ReadOptions
+    from tabwright.data.readers import read_table
+
+    if args.query is not None:
+        from tabwright.data.sql import read_sql
+
+        return read_sql(args.data, args.query)
+    sheet = args.sheet if args.sheet is None or not args.sheet.isdigit() else int(args.sheet)
+    return read_table(args.data, ReadOptions(
+        args.delimiter, args.decimal, args.encoding, 0 if sheet is None else sheet, not args.no_header,
+        tuple(args.null_value),
+    ))  # fmt: skip
+
+
+def kind_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kind", action="append", default=[], metavar="COLUMN=KIND",
+                        help="what a column holds: numeric, integer, boolean, categorical, text, datetime, or "
+                        "identifier to leave it out; may be given again")  # fmt: skip
+
+
+def kinds_of(args: argparse.Namespace) -> dict[str, str]:
+    """The mapping that ``--kind`` gives."""
+    from tabwright.errors import OptionError
+
+    kinds = {}
+    for text in args.kind:
+        name, equals, kind = text.rpartition("=")
+        if not equals or not name:
+            raise OptionError("--kind", f"is {text!r}", "give COLUMN=KIND, as in --kind age=numeric")
+        kinds[name] = kind
+    return kinds

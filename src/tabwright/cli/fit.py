@@ -8,7 +8,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from tabwright.cli.base import Command, budget_arguments, limit_arguments
+from tabwright.cli.base import (
+    Command,
+    budget_arguments,
+    kind_arguments,
+    kinds_of,
+    limit_arguments,
+    read_data,
+    reading_arguments,
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,12 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "(its own settings), or http://host:5000, sqlite:///mlflow.db")  # fmt: skip
     parser.add_argument("--warm-start", metavar="RUN", help="an earlier run, whose winners are tried first")
     parser.add_argument("--no-experience", action="store_true", help="neither use nor add to what runs have taught")
+    kind_arguments(parser)
+    reading_arguments(parser)
     parser.add_argument("--export", metavar="FILE", help="also write the leader to this ONNX file")
 
 
 def run(args: argparse.Namespace) -> int:
     from tabwright.cli.show import show_run
-    from tabwright.data.readers import read_table
     from tabwright.errors import DataError, OptionError
 
     started = time.monotonic()
@@ -50,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(
             "--export", f"is {args.export!r}, in a folder that does not exist", "name a folder that exists"
         )
-    frame = read_table(args.data)
+    frame = read_data(args)
     if args.target not in frame.columns:
         listed = ", ".join(map(repr, list(frame.columns)[:20]))
         raise DataError(f"There is no column {args.target!r} in {args.data}, which has {listed}", "name one of them")
@@ -74,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     columns = {k: getattr(args, k) for k in ("weights_column", "group_column", "time_column")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # notes are printed below
-        made.fit(frame, target=args.target, **columns)
+        made.fit(frame, target=args.target, kinds=kinds_of(args), **columns)
     show_run(made)
     if args.export:
         print(made.export(Path(args.export)))

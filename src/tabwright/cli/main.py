@@ -12,6 +12,7 @@ from tabwright import __version__
 from tabwright.cli.audit import AUDIT
 from tabwright.cli.base import Command
 from tabwright.cli.demo import DEMO
+from tabwright.cli.describe import DESCRIBE
 from tabwright.cli.evaluate import EVALUATE
 from tabwright.cli.experience import EXPERIENCE
 from tabwright.cli.explain import EXPLAIN
@@ -20,6 +21,7 @@ from tabwright.cli.failures import FAILURES
 from tabwright.cli.fit import FIT
 from tabwright.cli.keys import KEYS
 from tabwright.cli.leaderboard import LEADERBOARD
+from tabwright.cli.parse import PARSE
 from tabwright.cli.predict import PREDICT
 from tabwright.cli.profile import PROFILE
 from tabwright.cli.replay import REPLAY
@@ -27,11 +29,13 @@ from tabwright.cli.report import REPORT
 from tabwright.cli.resume import RESUME
 from tabwright.cli.select import SELECT
 from tabwright.cli.serve import SERVE
+from tabwright.cli.split import SPLIT
+from tabwright.cli.ui import UI
 from tabwright.errors import UserError
 
 COMMANDS: tuple[Command, ...] = (
     FIT, RESUME, LEADERBOARD, SELECT, EXPORT, PREDICT, EVALUATE, PROFILE, EXPLAIN, REPORT, FAILURES, AUDIT, REPLAY,
-    SERVE, KEYS, EXPERIENCE, DEMO,
+    SERVE, KEYS, EXPERIENCE, PARSE, DESCRIBE, SPLIT, UI, DEMO,
 )  # fmt: skip
 
 

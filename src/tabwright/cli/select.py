@@ -12,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limit_arguments(parser)
     parser.add_argument("--design", metavar="D", help="a point of the front by its design, instead of limits")
     parser.add_argument("--plot", metavar="FILE", help="also write the front as a picture (SVG)")
+    parser.add_argument("--json", action="store_true", help="the front as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,8 +24,10 @@ def run(args: argparse.Namespace) -> int:
               "max_size_mib": args.max_size_mib, "max_memory_mib": args.max_model_memory_mib}  # fmt: skip
     if args.design is not None or any(v is not None for v in limits.values()):
         made.select(design=args.design, **limits)
-        print(f"leader: {made._finished.design}")
-    print(front_text(made.pareto(args.plot), made._finished.problem.metric.name))
+        if not args.json:
+            print(f"leader: {made._finished.design}")
+    front = made.pareto(args.plot)
+    print(front.to_json(orient="records") if args.json else front_text(front, made._finished.problem.metric.name))
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tabwright.coerce import MISSING_STRINGS
 from tabwright.data.arrow import frame_from_arrow
-from tabwright.errors import DataError
+from tabwright.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,24 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 
 
 @dataclass(frozen=True)
+class ReadOptions:
+    """What to take as given instead of finding it by looking."""
+
+    delimiter: str | None = None
+    decimal: str | None = None  # "." or ","
+    encoding: str | None = None
+    sheet: str | int = 0
+    header: bool = True  # whether a delimited text's first line, or a sheet's first row, names the columns
+    null_values: tuple[str, ...] = ()  # words that stand for an empty cell, besides the usual ones
+
+    def __post_init__(self) -> None:
+        for name in ("delimiter", "decimal"):
+            given = getattr(self, name)
+            if given is not None and len(given) != 1:
+                raise OptionError(name, f"is {given!r}", "give one character, or leave it out to have it found")
+
+
+@dataclass(frozen=True)
 class Dialect:
     """How a delimited text is written."""
 
@@ -35,29 +53,28 @@ class Dialect:
     decimal: str = "."
 
 
-def read_csv(
-    data: bytes, name: str, *, delimiter: str | None = None, decimal: str | None = None, encoding: str | None = None
-) -> pd.DataFrame:
-    """A frame from the bytes of a delimited text file with a header; what is not given is found by looking.
+def read_csv(data: bytes, name: str, options: ReadOptions | None = None) -> pd.DataFrame:
+    """A frame from the bytes of a delimited text file; what ``options`` don't give is found by looking.
 
     Raises
     ------
     DataError
         If it is no text, has no rows, or its rows have different numbers of fields.
     """
-    text = decode(data, name, encoding)
+    options = options or ReadOptions()
+    text = decode(data, name, options.encoding)
     sample = text[:SAMPLE_CHARS]
     if len(text) > SAMPLE_CHARS:
         sample = sample[: sample.rfind("\n") + 1] or sample
     if not sample.strip():
         raise DataError(f"the file {name!r} is empty", "pass a file with a header and rows")
-    dialect = sniff(sample, delimiter, decimal)
+    dialect = sniff(sample, options.delimiter, options.decimal)
     raw = text.encode()
-    frame = _by_arrow(raw, dialect)
+    frame = _by_arrow(raw, dialect, options)
     if frame is None:
-        frame = _by_pandas(raw, name, dialect)
+        frame = _by_pandas(raw, name, dialect, options)
     header = [str(n) for n in frame.columns]
-    if len(frame) and all(_is_number(n) for n in header):
+    if options.header and len(frame) and all(_is_number(n) for n in header):
         note = f"The first line of {name!r} holds only numbers, read as column names: add a header if it has none."
         frame.attrs["tabwright_notes"] = (note,)
     return frame
@@ -139,36 +156,47 @@ def _decimal_comma(sample: str, delimiter: str, quote: str) -> bool:
     return comma > 0 and not any(_POINT_NUMBER.fullmatch(f) for f in fields)
 
 
-def _by_arrow(raw: bytes, dialect: Dialect) -> pd.DataFrame | None:
+def _by_arrow(raw: bytes, dialect: Dialect, options: ReadOptions) -> pd.DataFrame | None:
     """The fast reader; None for what it refuses (ragged rows, mixed types past the first block)."""
     import pyarrow as pa
     from pyarrow import csv as pacsv
 
     convert = pacsv.ConvertOptions(
-        null_values=list(NULLS), strings_can_be_null=True, decimal_point=dialect.decimal,
+        null_values=[*NULLS, *options.null_values], strings_can_be_null=True, decimal_point=dialect.decimal,
         true_values=["true", "True", "TRUE"], false_values=["false", "False", "FALSE"],
     )  # fmt: skip
     parse = pacsv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
-    read = pacsv.ReadOptions(use_threads=False, block_size=1 << 24)
+    read = pacsv.ReadOptions(
+        use_threads=False, block_size=1 << 24, autogenerate_column_names=not options.header
+    )  # fmt: skip
     try:
         table = pacsv.read_csv(pa.BufferReader(raw), read_options=read, parse_options=parse, convert_options=convert)
     except (pa.ArrowInvalid, pa.ArrowKeyError):
         return None
+    if not options.header:
+        table = table.rename_columns(_numbered(table.num_columns))
     return frame_from_arrow(table)
 
 
-def _by_pandas(raw: bytes, name: str, dialect: Dialect) -> pd.DataFrame:
+def _numbered(n_columns: int) -> list[str]:
+    return [f"column_{j + 1}" for j in range(n_columns)]
+
+
+def _by_pandas(raw: bytes, name: str, dialect: Dialect, options: ReadOptions) -> pd.DataFrame:
     import pandas as pd
 
-    options: dict[str, Any] = {
+    how: dict[str, Any] = {
         "sep": dialect.delimiter, "quotechar": dialect.quote, "decimal": dialect.decimal, "encoding": "utf-8",
-        "na_values": list(NULLS), "keep_default_na": False, "index_col": False,
+        "na_values": [*NULLS, *options.null_values], "keep_default_na": False, "index_col": False,
     }  # fmt: skip
     try:
-        head = pd.read_csv(io.BytesIO(raw), **options, header=None, nrows=1, dtype=str)
+        head = pd.read_csv(io.BytesIO(raw), **how, header=None, nrows=1, dtype=str)
         header = ["" if isinstance(v, float) else str(v) for v in head.iloc[0]]
+        if not options.header:
+            header = _numbered(len(header))
         frame = pd.read_csv(
-            io.BytesIO(raw), **options, low_memory=False, header=None, skiprows=1, names=list(range(len(header)))
+            io.BytesIO(raw), **how, low_memory=False, header=None, skiprows=int(options.header),
+            names=list(range(len(header))),
         )
     except pd.errors.EmptyDataError:
         raise DataError(f"the file {name!r} has no rows", "pass a file with a header and rows") from None

@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlparse
@@ -15,7 +15,7 @@ from urllib.parse import urlparse
 import numpy as np
 
 from tabwright.data.arrow import frame_from_arrow
-from tabwright.data.delimited import read_csv
+from tabwright.data.delimited import ReadOptions, read_csv
 from tabwright.errors import DataError
 from tabwright.names import clean_names
 
@@ -26,16 +26,6 @@ NOTES = "tabwright_notes"
 """Key in ``DataFrame.attrs`` under which ``read_table`` leaves sentences on what it had to change."""
 T = TypeVar("T")
 _PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """What to take as given instead of finding it by looking."""
-
-    delimiter: str | None = None
-    decimal: str | None = None  # "." or ","
-    encoding: str | None = None
-    sheet: str | int = 0
 
 
 def read_table(source: Any, options: ReadOptions | None = None) -> pd.DataFrame:
@@ -72,8 +62,22 @@ def read_table(source: Any, options: ReadOptions | None = None) -> pd.DataFrame:
         raise DataError(f"{what} has column names but no rows", "pass a table with rows")
     frame = frame.reset_index(drop=True)
     frame.columns = names
+    if options.null_values:
+        frame = _emptied(frame, options.null_values)
     frame.attrs = {NOTES: (*frame.attrs.get(NOTES, ()), *notes)}
     return frame
+
+
+def _emptied(frame: pd.DataFrame, words: tuple[str, ...]) -> pd.DataFrame:
+    """The frame with these words made missing in columns of text."""
+    import pandas as pd
+
+    changed = {}
+    for name in frame.columns:
+        column = frame[name]
+        if (column.dtype == object or isinstance(column.dtype, pd.StringDtype)) and (found := column.isin(words)).any():
+            changed[name] = column.mask(found)
+    return frame.assign(**changed)
 
 
 def _read_source(source: str, options: ReadOptions) -> pd.DataFrame:
@@ -180,7 +184,7 @@ def _guard(read: Callable[[], T], name: str, form: str) -> T:
 
 def _csv(name: str, data: bytes, suffix: str, options: ReadOptions) -> pd.DataFrame:
     delimiter = options.delimiter or ("\t" if suffix in (".tsv", ".tab") else None)
-    return read_csv(data, name, delimiter=delimiter, decimal=options.decimal, encoding=options.encoding)
+    return read_csv(data, name, replace(options, delimiter=delimiter))
 
 
 def _json_lines(data: bytes) -> pd.DataFrame:
@@ -234,7 +238,10 @@ def _feather(data: bytes) -> pd.DataFrame:
 def _excel(data: bytes, options: ReadOptions) -> pd.DataFrame:
     import pandas as pd
 
-    frame = pd.read_excel(io.BytesIO(data), sheet_name=options.sheet, engine="openpyxl")
+    header = 0 if options.header else None
+    frame = pd.read_excel(io.BytesIO(data), sheet_name=options.sheet, engine="openpyxl", header=header)
+    if not options.header:
+        frame.columns = [f"column_{j + 1}" for j in range(frame.shape[1])]
     return frame.dropna(how="all").dropna(how="all", axis=1) if len(frame) else frame
 
 

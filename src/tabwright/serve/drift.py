@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tabwright.types import Floats, Ints
+from tabwright.reference import psi, shares
+from tabwright.types import Ints
 
 PSI_ALARM = 0.2
 MIN_ROWS = 200
@@ -32,23 +33,6 @@ class Drift:
     js: float
     rows: int
     alarm: bool
-
-
-def shares(counts: Ints) -> Floats:
-    """Shares of bins, with half a row added to each so that empty ones have a logarithm."""
-    smooth = np.asarray(counts, np.float64) + 0.5
-    return np.asarray(smooth / smooth.sum())
-
-
-def psi(reference: Ints, window: Ints) -> float:
-    """Population stability index: the symmetric Kullback-Leibler divergence of two binned samples.
-
-    References
-    ----------
-    Yurdakul and Naranjo 2020, doi:10.21314/JRMV.2020.227.
-    """
-    p, q = shares(reference), shares(window)
-    return float(((q - p) * np.log(q / p)).sum())
 
 
 def jensen_shannon(reference: Ints, window: Ints) -> float:

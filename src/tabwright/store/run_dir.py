@@ -35,6 +35,7 @@ class RunDir:
         self.config_file = path / "run.json"
         self.interactions_file = path / "interactions.json"
         self.design_file = path / "design.json"  # what is delivered, where it is not the leader of the journal
+        self.status_file = path / "status.json"
         self._lock: IO[str] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -103,6 +104,19 @@ class RunDir:
             lock.write(str(os.getpid()))
             lock.flush()
         self._lock = lock
+
+    def holder(self) -> int | None:
+        """The id of the process that works on the run, or None."""
+        try:
+            with (self.path / "lock").open() as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except OSError:
+                    text = lock.read().strip()
+                    return int(text) if text.isdigit() else None
+        except OSError:
+            pass
+        return None
 
     def release(self) -> None:
         if self._lock is not None:

@@ -1,0 +1,86 @@
+"""Jobs: real commands in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tabwright.errors import DataError
+from tabwright.ui.jobs import Jobs
+
+
+def wait(jobs, job, seconds=60.0):
+    end = time.monotonic() + seconds
+    while (now := jobs.get(job.id)).state == "running":
+        assert time.monotonic() < end, jobs.log(job)
+        time.sleep(0.05)
+    return now
+
+
+@pytest.fixture
+def jobs(workspace):
+    return Jobs(workspace)
+
+
+def test_a_job_ends_and_is_remembered(jobs, workspace, people, tables):
+    out = workspace.root / "predictions" / "copy.csv"
+    job = jobs.start("Copy", "table:people", ["tabwright", "parse", str(tables.parquet("people")), "--out", str(out)])
+    assert jobs.get(job.id).state == "running"
+    done = wait(jobs, job)
+    assert (done.state, done.code, done.kind) == ("done", 0, "parse")
+    assert out.is_file()
+    assert "900 rows" in jobs.log(done)
+    assert done.seconds > 0
+    later = Jobs(workspace)  # another server
+    assert later.get(job.id).state == "done"
+    assert [j.id for j in later.about("table:people")] == [job.id]
+    assert later.about("table:x") == []
+
+
+def test_a_job_that_fails_says_why(jobs):
+    done = wait(jobs, jobs.start("No", "x", ["tabwright", "failures", "/none/there"]))
+    assert (done.state, done.code) == ("failed", 2)
+    assert jobs.why(done).startswith("There is no run in /none/there")
+
+
+def test_a_job_that_no_command_knows(jobs):
+    done = wait(jobs, jobs.start("No", "x", ["tabwright", "nonsense"]))
+    assert (done.state, done.code) == ("failed", 2)
+
+
+def test_jobs_outlive_the_server_and_can_be_stopped_by_another(jobs, workspace, write_model):
+    from tabwright.schema import Column, Schema
+    from tabwright.types import Kind, Task
+
+    model = write_model(Schema((Column("x", Kind.NUMERIC),), "y", Task.REGRESSION))
+    job = jobs.start("Serve", "model:m", ["tabwright", "serve", str(model), "--port", "0"])
+    end = time.monotonic() + 60
+    while "serving on" not in jobs.log(job):
+        assert time.monotonic() < end, jobs.log(job)
+        time.sleep(0.05)
+    later = Jobs(workspace)
+    assert later.get(job.id).state == "running"
+    cpu, memory, processes = later.usage(job)
+    assert cpu > 0 and memory > 10 and processes >= 1
+    later.stop(job)
+    assert wait(jobs, job).state == "stopped"
+    later.stop(job)  # nothing to do any more
+
+
+def test_a_killed_job_is_told_from_a_stopped_one(jobs, write_model):
+    from tabwright.schema import Column, Schema
+    from tabwright.types import Kind, Task
+
+    model = write_model(Schema((Column("x", Kind.NUMERIC),), "y", Task.REGRESSION))
+    job = jobs.start("Serve", "model:m", ["tabwright", "serve", str(model), "--port", "0"])
+    os.kill(job.pid, signal.SIGKILL)
+    assert wait(jobs, job).state == "killed"
+
+
+@pytest.mark.parametrize("name", ["nothing", "../people", ""])
+def test_no_such_job(jobs, name):
+    with pytest.raises(DataError, match="no job"):
+        jobs.get(name)

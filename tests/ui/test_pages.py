@@ -1,0 +1,274 @@
+"""The web interface in a real browser, from an upload to the notebook that repeats it all."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import onnxruntime
+import pandas as pd
+import pytest
+from people import census
+from playwright.sync_api import expect, sync_playwright
+
+from tabwright import load_model
+
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
+SECONDS = 20
+SLOW = 60_000  # milliseconds; the machine may be busy
+MENU = ("/", "/data", "/runs", "/new", "/models", "/notebook", "/machine")
+
+
+@contextmanager
+def interface(workspace, *arguments, **environment):
+    """``tabwright ui`` on a free port; its address."""
+    command = [sys.executable, "-m", "tabwright.cli.main", "ui", "--port", "0", "--workspace", workspace, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               env=os.environ | environment)  # fmt: skip
+    lines, found = [], queue.Queue()
+
+    def read():
+        for line in process.stdout:
+            lines.append(line)
+            if match := re.search(r"tabwright ui on (http://\S+)", line):
+                found.put(match[1])
+        found.put("")
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        url = found.get(timeout=90)
+        assert url, "".join(lines)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        reader.join(timeout=10)
+        process.stdout.close()
+    assert not [line for line in lines if "Traceback" in line], "".join(lines)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    assert program, "these tests need Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield made
+        made.close()
+
+
+@contextmanager
+def user(browser, **options):
+    """A page in a browser of its own; what its scripts complain about fails the test."""
+    complaints = []
+    with browser.new_context(viewport={"width": 1440, "height": 900}, **options) as context:
+        context.set_default_timeout(SLOW)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
+        yield page
+    ignored = ("401", "404", "ERR_CONNECTION_REFUSED", "WebSocket")  # of a server that a test stops
+    assert [c for c in complaints if not any(i in c for i in ignored)] == []
+
+
+def upload(page, url, path):
+    page.goto(f"{url}/data")
+    page.wait_for_selector("input[type=file]", state="attached")
+    page.set_input_files("input[type=file]", path)
+    page.wait_for_url(re.compile(r"/data/[^/?]+$"))
+
+
+def choose(page, label, option):
+    page.get_by_label(label, exact=True).first.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_from_an_upload_to_the_notebook(browser, tmp_path):
+    data = tmp_path / "people.csv"
+    census().to_csv(data, index=False, sep=";")
+    with interface(tmp_path / "workspace") as url, user(browser) as page:
+        upload(page, url, data)
+        expect(page.get_by_text("900", exact=True).first).to_be_visible()
+        choose(page, "Column to predict (target)", "income")
+        choose(page, "Kind of zone", "categorical")
+        expect(page.get_by_text("zone is categorical now")).to_be_visible()
+        _run(page)
+        _lead_by_the_fastest(page)
+        model = _export(page, tmp_path)
+        _what_if(page)
+        _score(page, tmp_path)
+        _explain(page)
+        page.goto(f"{url}/notebook")
+        for title in ("Read people", "Take column zone as categorical", "Run people", "lead people", "Export people",
+                      "What if", "Score people", "Explain people"):  # fmt: skip
+            expect(page.get_by_role("heading", name=re.compile(title)).first).to_be_visible()
+        with page.expect_download() as got:
+            page.get_by_role("button", name="Download .ipynb").click()
+        got.value.save_as(tmp_path / "session.ipynb")
+        with page.expect_download() as got:
+            page.get_by_role("button", name="Download .py").click()
+        got.value.save_as(tmp_path / "session.py")
+    _repeat(tmp_path, model)
+
+
+def _run(page):
+    page.get_by_role("button", name="New run").click()
+    page.wait_for_url(re.compile("/new"))
+    expect(page.get_by_text("roc_auc of a constant prediction")).to_be_visible()
+    page.get_by_label("Time for everything, seconds").fill(str(SECONDS))
+    page.get_by_role("button", name="Start the run").click()
+    page.wait_for_url(re.compile("/runs/people$"))
+    expect(page.get_by_text("running", exact=True)).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text(re.compile(r"Running now: \w+_\d+, fold \d"))).to_be_visible(timeout=SLOW)
+    expect(page.get_by_role("cell", name="lightgbm_1")).to_be_visible(timeout=SLOW)
+    page.reload()
+    expect(page.get_by_role("cell", name="lightgbm_1")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text("finished", exact=True)).to_be_visible(timeout=SLOW)
+    expect(page.get_by_role("link", name=re.compile("ensemble|_1$")).first).to_be_visible()
+
+
+def _lead_by_the_fastest(page):
+    page.get_by_role("tab", name="Front").click()
+    page.get_by_role("button", name="Work the front out").click()
+    expect(page.get_by_role("img", name="The Pareto front: score by latency")).to_be_visible(timeout=SLOW)
+    page.get_by_role("button", name="Let it lead").last.click()
+    expect(page.get_by_text(re.compile("^Delivered: .* chosen from the front"))).to_be_visible(timeout=SLOW)
+
+
+def _export(page, folder):
+    page.get_by_role("button", name="Export the leader").click()
+    page.wait_for_url(re.compile("/models/people$"))
+    expect(page.get_by_text("rows compared")).to_be_visible(timeout=SLOW)
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Download the file").click()
+    got.value.save_as(folder / "people.onnx")
+    onnxruntime.InferenceSession(folder / "people.onnx", providers=["CPUExecutionProvider"])
+    return load_model(folder / "people.onnx")
+
+
+def _what_if(page):
+    page.get_by_role("tab", name="What if").click()
+    told = page.get_by_test_id("prediction")
+    expect(told).to_contain_text("income =")
+    before = told.inner_text()
+    page.get_by_label("age", exact=True).fill("70")
+    page.get_by_label("education-num", exact=True).fill("14")
+    expect(told).not_to_have_text(before)
+    page.get_by_role("button", name="Show contributions").click()
+    expect(page.get_by_role("img", name="Contributions", exact=True)).to_be_visible(timeout=SLOW)
+    page.get_by_role("button", name="Keep this row in the notebook").click()
+    expect(page.get_by_text("'age': 70").first).to_be_visible()
+
+
+def _score(page, folder):
+    page.get_by_role("tab", name="Score a table").click()
+    page.get_by_role("button", name="Score it").click()
+    expect(page.get_by_text("900 predictions.")).to_be_visible(timeout=SLOW)
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Download predictions").click()
+    got.value.save_as(folder / "predictions.csv")
+    assert list(pd.read_csv(folder / "predictions.csv").columns) == ["prediction", "p_<=50K", "p_>50K"]
+
+
+def _explain(page):
+    page.get_by_role("tab", name="Explain").click()
+    page.get_by_role("button", name="Explain", exact=True).click()
+    expect(page.get_by_role("img", name="Importance of columns")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_role("img", name=re.compile("^Effect of"))).to_be_visible(timeout=SLOW)
+
+
+def _repeat(folder, model):
+    """The notebook runs as it is, and makes a model of the same columns."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output", "done.ipynb", "session.ipynb"],
+        cwd=folder, capture_output=True, text=True, check=False, env=os.environ | {"TMPDIR": str(folder)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    cells = nbformat.read(folder / "done.ipynb", as_version=4).cells
+    assert sum(cell.cell_type == "code" for cell in cells) >= 8
+    (again,) = Path(folder).glob("tabwright-notebook-*/people.onnx")
+    assert load_model(again).schema.used == model.schema.used
+    compile((folder / "session.py").read_text(), "session.py", "exec")
+
+
+def test_runs_go_on_without_the_server(browser, tmp_path):
+    workspace = tmp_path / "workspace"
+    census(300).to_csv(tmp_path / "people.csv", index=False)
+    with user(browser) as page:
+        with interface(workspace) as url:
+            upload(page, url, tmp_path / "people.csv")
+            choose(page, "Column to predict (target)", "income")
+            page.goto(f"{url}/new?table=people")
+            page.get_by_label("Time for everything, seconds").fill("300")
+            page.get_by_role("button", name="Start the run").click()
+            page.wait_for_url(re.compile("/runs/people$"))
+            expect(page.get_by_text(re.compile("Running now"))).to_be_visible(timeout=SLOW)
+        with interface(workspace) as url:
+            page.goto(f"{url}/runs/people")
+            expect(page.get_by_text("running", exact=True)).to_be_visible(timeout=SLOW)
+            page.get_by_role("button", name="Stop").click()
+            expect(page.get_by_text("stopped", exact=True)).to_be_visible(timeout=SLOW)
+            page.get_by_role("button", name="Go on").click()
+            page.get_by_label("Seconds more").fill("5")
+            page.get_by_role("dialog").get_by_role("button", name="Go on").click()
+            expect(page.get_by_text("running", exact=True)).to_be_visible(timeout=SLOW)
+            expect(page.get_by_text("finished", exact=True)).to_be_visible(timeout=SLOW)
+            page.get_by_role("tab", name="Time line").click()
+            expect(page.get_by_text("worker 1").first).to_be_visible()
+
+
+def test_two_users_a_token_and_faults(browser, tmp_path):
+    token = "a token of the tests"
+    census(60).to_csv(tmp_path / "people.csv", index=False)
+    with interface(tmp_path / "w", "--token", token) as url, user(browser) as one, user(browser) as two:
+        for page in (one, two):
+            page.goto(f"{url}/data")
+            page.get_by_label("Token").fill("not the token" if page is one else token)
+            page.get_by_role("button", name="Sign in").click()
+        expect(one.get_by_role("alert")).to_have_text("This is not the token.")
+        one.get_by_label("Token").fill(token)
+        one.get_by_role("button", name="Sign in").click()
+        expect(one.get_by_role("heading", name="Data", exact=True)).to_be_visible()
+        upload(one, url, tmp_path / "people.csv")
+        upload(two, url, tmp_path / "people.csv")
+        assert one.url.endswith("/data/people") and two.url.endswith("/data/people-2")
+        two.goto(f"{url}/notebook")
+        expect(two.get_by_role("heading", name=re.compile("Read people-2"))).to_be_visible()
+        assert two.get_by_role("heading", name=re.compile(r"Read people \(")).count() == 0
+        one.goto(f"{url}/data")
+        one.get_by_role("tab", name="Path").click()
+        one.get_by_label(re.compile("^Path of a file")).fill(str(tmp_path / "peple.csv"))
+        one.get_by_role("button", name="Read it").click()
+        expect(one.get_by_text(re.compile("there is no file .*people.csv"))).to_be_visible()
+        for path in ("/data/none", "/runs/none", "/models/none", "/runs/none/models/x", "/data/..%2F..%2Fetc"):
+            one.goto(url + path)
+            expect(one.get_by_role("alert").or_(one.get_by_text("404")).first).to_be_visible()
+
+
+def test_every_page_works_by_keyboard_and_on_a_telephone(browser, tmp_path):
+    with interface(tmp_path / "w") as url, user(browser) as page:
+        for width in (1440, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            for path in MENU:
+                page.goto(url + path)
+                expect(page.locator("h1")).to_have_count(1)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        page.goto(url + "/")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Try the demo table").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile("/data/california_housing"))
+        expect(page.get_by_text("20,640")).to_be_visible()
