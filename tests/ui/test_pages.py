@@ -131,9 +131,9 @@ def _run(page):
     page.wait_for_url(re.compile("/runs/people$"))
     expect(page.get_by_text("running", exact=True)).to_be_visible(timeout=SLOW)
     expect(page.get_by_text(re.compile(r"Running now: \w+_\d+, fold \d"))).to_be_visible(timeout=SLOW)
-    expect(page.get_by_role("cell", name="lightgbm_1")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_role("cell", name="lightgbm_1", exact=True)).to_be_visible(timeout=SLOW)
     page.reload()
-    expect(page.get_by_role("cell", name="lightgbm_1")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_role("cell", name="lightgbm_1", exact=True)).to_be_visible(timeout=SLOW)
     expect(page.get_by_text("finished", exact=True)).to_be_visible(timeout=SLOW)
     expect(page.get_by_role("link", name=re.compile("ensemble|_1$")).first).to_be_visible()
 
