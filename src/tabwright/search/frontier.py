@@ -331,7 +331,7 @@ class Frontier:
     def front(
         self, until: float = math.inf, always: tuple[Design, ...] = (), finish: Callable[[Design], Design] = lambda d: d
     ) -> list[Point]:
-        """Measured points that no other beats in the score and all of :attr:`names`, best score first."""
+        """Measured points that no other beats in score and all of :attr:`names`, and ``always``; best score first."""
         self.measure_parts(until)
         priced = self._undominated([self.point(finish(d)) for d in self.designs({}, until)])
         points = [self.measure(d) for d in always]
@@ -341,7 +341,9 @@ class Frontier:
                 break
             points.append(self.measure(priced[k].design))
         points.extend(p for p in self._points.values() if p not in points)
-        return self._undominated(points)
+        kept = self._undominated(points)
+        kept.extend(p for p in points[: len(always)] if p not in kept)
+        return sorted(kept, key=self._rank)
 
     def worth_refitting(self, limits: Mapping[str, float], n: int) -> list[str]:
         """Candidates that stand with one model in the best designs within the limits, or along the front."""
