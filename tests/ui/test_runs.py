@@ -237,3 +237,9 @@ def test_estimates_grow_with_the_time():
         estimate(census().assign(income="x"), "income", "classification", Config(), {})
     with pytest.raises(OptionError, match="target"):
         estimate(census(), "none", "classification", Config(), {})
+
+
+def test_a_cell_that_the_leaderboard_leaves_empty_is_none():
+    found = runs.measured("rank,model_id,score,score_ci_low,on_pareto_front,status\n31,constant,0.5,,False,ok\n")
+    assert found == {"constant": {"rank": 31, "model_id": "constant", "score": 0.5, "score_ci_low": None,
+                                  "on_pareto_front": False, "status": "ok"}}  # fmt: skip

@@ -42,6 +42,7 @@ LIMITS = 9  # latencies, spaced evenly on a log scale, under which ensembles are
 P99 = 1.3  # of the median, until some have been measured
 MEMORY = 10.0  # MiB resident per MiB of file, until one has been measured
 MEASURED_POINTS = 14  # of a front
+PROPOSING, MEASURING = 0.7, 0.4  # shares of the time for a front that are left when parts, and then designs, are known
 READ_ROWS = 20_000  # that objectives of predictions are given
 
 
@@ -128,12 +129,15 @@ class Frontier:
             return []
         limits = {name: limit for name, limit in limits.items() if name in COSTS}
         found: dict[Design, None] = {}
-        for latency in self._latencies(entries) if not limits else [math.inf]:
+        latencies = [math.inf, *reversed(self._latencies(entries)[:-1])] if not limits else [math.inf]
+        for latency in latencies:
             bounds = dict(limits) | ({"latency_us": latency} if math.isfinite(latency) else {})
             for base in self._bases(entries, bounds):
                 for design in self._grown(base, bounds):
                     found[design] = None
-            if time.monotonic() > until and found:
+                    if time.monotonic() > until:
+                        break
+            if time.monotonic() > until:
                 break
         leader = self._state.leader.weights
         if not limits and leader and self.cost.knows([m for m, _ in leader]):
@@ -332,8 +336,9 @@ class Frontier:
         self, until: float = math.inf, always: tuple[Design, ...] = (), finish: Callable[[Design], Design] = lambda d: d
     ) -> list[Point]:
         """Measured points that no other beats in score and all of :attr:`names`, and ``always``; best score first."""
-        self.measure_parts(until)
-        priced = self._undominated([self.point(finish(d)) for d in self.designs({}, until)])
+        left = until - time.monotonic()
+        self.measure_parts(until - PROPOSING * left)
+        priced = self._undominated([self.point(finish(d)) for d in self.designs({}, until - MEASURING * left)])
         points = [self.measure(d) for d in always]
         spread = np.linspace(0, len(priced) - 1, min(MEASURED_POINTS, len(priced))).round().astype(int)
         for k in spread.tolist():

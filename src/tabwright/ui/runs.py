@@ -220,6 +220,8 @@ def merged(board: Sequence[dict[str, Any]], extra: dict[str, dict[str, Any]]) ->
 
 
 def _value(text: str) -> Any:
+    if not text:
+        return None
     if text in ("True", "False"):
         return text == "True"
     try:
