@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -74,6 +75,22 @@ def forget(run: RunDir) -> None:
     run.design_file.unlink(missing_ok=True)
 
 
+def keep_front(run: RunDir, points: Sequence[Point]) -> None:
+    """Store the designs of a front, so that any of them can be named later, whatever is measured then."""
+    named = {str(p.design): p.design.to_json() for p in points}
+    with contextlib.suppress(OSError):  # a folder that can't be written: the front is worked out anew
+        write_atomic(run.path / "front.json", json.dumps(named).encode())
+
+
+def known_front(run: RunDir) -> dict[str, Design]:
+    """The designs of the front that was worked out last, by name."""
+    try:
+        stored = json.loads((run.path / "front.json").read_text("utf-8"))
+        return {name: Design.from_json(data) for name, data in stored.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
 class Run(Protocol):
     """What :func:`select` needs of a finished run."""
 
@@ -101,8 +118,10 @@ def select(finished: Run, design: str | None, limits: Mapping[str, float | None]
         raise OptionError("select", "takes either limits or a design", "give max_latency_us, say, or design")
     frontier = finished.frontier
     if design is not None:
-        points = frontier.front(always=(finished.design,), finish=finished.as_delivered)
-        named = {str(p.design): p.design for p in points}
+        named = known_front(finished.run)
+        if design not in named:
+            points = frontier.front(always=(finished.design,), finish=finished.as_delivered)
+            named = {str(p.design): p.design for p in points}
         if design not in named:
             raise OptionError("design", f"is {design!r}, which is no point of the front",
                               f"name one of {', '.join(map(repr, named))}")  # fmt: skip

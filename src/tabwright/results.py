@@ -120,6 +120,8 @@ class Results:
         finished = self._fitted()
         until = time.monotonic() + FRONT_S
         points = finished.frontier.front(until, (finished.design,), finished.as_delivered)
+        if finished.run.config_file.exists():
+            delivery.keep_front(finished.run, points)
         found = front.table(points, finished.design)
         if path is not None:
             write_for_user(Path(path), front.svg(found, finished.problem.metric).encode(), "path")

@@ -137,6 +137,9 @@ def select(run: str, path: Path, design: str | None, limits: Mapping[str, float]
     python = f"{call('{run}.select', design=design, **limits)}\n{{run}}.pareto()"
     if design is None and not limits:
         python = "{run}.pareto()"
+    elif design is not None:  # a search that is run anew may find other points
+        python = (f"front = {{run}}.pareto()\ndesign = {design!r}\nif design not in set(front['design']):\n"
+                  "    design = front['design'].iloc[-1]\n{run}.select(design=design)\n{run}.pareto()")  # fmt: skip
     told = f"Let another point of the front lead {run}" if design or limits else f"The front of {run}"
     return on_run(run, told, python, _joined(words)), [*words, "--json"]
 
