@@ -210,6 +210,9 @@ class Frontier:
     # --- prices ------------------------------------------------------------------------------------------------
 
     def _predicted(self, design: Design) -> dict[str, float]:
+        for share in design.shares:  # a leader may hold candidates that are not among the best
+            if share.model_id not in self.cost.singles:
+                self.cost.singles[share.model_id] = self._single(share.model_id)
         latency, size = self.cost.latency_us(design), self.cost.size_mib(design)
         entries = [self._state.entries[s.model_id] for s in design.shares]
         return {
