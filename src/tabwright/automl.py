@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -242,10 +243,11 @@ def _search_and_assemble(
             finished = _finish(run, table, problem, state, config, notes, Design() if limited else None)
             if limited:
                 search.frontier.emit = finished.emit
-                delivered = delivery.choose(search.frontier, state, config.limits, 0.6 * budget.left())
-                finished.deliver(delivered.design)
-                finished.notes.extend(delivered.notes)
-                delivery.remember(run, delivered.design)
+                until = time.monotonic() + 0.6 * budget.left()
+                point = search.frontier.choose(config.limits, until, finished.as_delivered)
+                finished.deliver(point.design)
+                finished.notes.extend(delivery.shortfall(point, config.limits))
+                delivery.remember(run, point.design)
             journal.add_stage("ensembling", clock.at(budget.started + began), budget.elapsed() - began)
             warm.learn(config, table, problem, state, budget.left())
         finally:

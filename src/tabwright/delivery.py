@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from tabwright.codec import write_atomic
@@ -17,23 +15,6 @@ from tabwright.search.frontier import Frontier, Point
 from tabwright.search.problem import Problem
 from tabwright.search.state import State
 from tabwright.store.run_dir import RunDir
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """A design that takes the leader's place, and what is to be told about it."""
-
-    design: Design
-    notes: list[str] = field(default_factory=list)
-    point: Point | None = None
-
-
-def choose(frontier: Frontier, state: State, limits: Mapping[str, float], seconds: float) -> Delivered:
-    """The best design within the limits, by measured costs; the nearest one, with a note, where none keeps them."""
-    until = time.monotonic() + seconds
-    frontier.measure_parts(time.monotonic() + 0.4 * seconds)
-    point = frontier.choose(limits, until, lambda d: d.refitted(refits(state)))
-    return Delivered(point.design, shortfall(point, limits), point)
 
 
 def refits(state: State) -> list[str]:
@@ -79,13 +60,13 @@ def keep_front(run: RunDir, points: Sequence[Point]) -> None:
     """Store the designs of a front, so that any of them can be named later, whatever is measured then."""
     named = {str(p.design): p.design.to_json() for p in points}
     with contextlib.suppress(OSError):  # a folder that can't be written: the front is worked out anew
-        write_atomic(run.path / "front.json", json.dumps(named).encode())
+        write_atomic(run.front_file, json.dumps(named).encode())
 
 
 def known_front(run: RunDir) -> dict[str, Design]:
     """The designs of the front that was worked out last, by name."""
     try:
-        stored = json.loads((run.path / "front.json").read_text("utf-8"))
+        stored = json.loads(run.front_file.read_text("utf-8"))
         return {name: Design.from_json(data) for name, data in stored.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

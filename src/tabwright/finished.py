@@ -79,9 +79,7 @@ class Finished:
 
     def averaging_gain(self) -> float:
         """What averaging fold models gains the leader over its out-of-fold score, >= 0; 0 where the run is gone."""
-        if all(s.folds == (0,) for s in self.design.shares) or not self.run.config_file.exists():
-            return 0.0
-        return self.frontier.averaging(self.design).gain(self.design)
+        return self.frontier.gain(self.design) if self.run.config_file.exists() else 0.0
 
     def emit(self, ensemble: Ensemble) -> bytes:
         """The file of an ensemble of this run."""
@@ -133,15 +131,10 @@ class Finished:
 
     def out_of_fold(self, ensemble: Ensemble) -> Floats | None:
         """An ensemble's predictions for ``problem.evaluation_rows()``, in canonical form; None where they are gone."""
-        if not ensemble.members:
-            return np.tile(np.array(ensemble.constant), (len(self.problem.evaluation_rows()), 1))
-        terms = []
-        for member in ensemble.members:
-            entry = self.state.entries.get(member.model_id)
-            if entry is None or entry.prediction is None:
-                return None
-            terms.append(member.weight * entry.prediction)
-        return np.asarray(np.sum(terms, axis=0))
+        entries = [self.state.entries.get(m.model_id) for m in ensemble.members]
+        if any(entry is None or entry.prediction is None for entry in entries):
+            return None
+        return self.state.blend(tuple((m.model_id, m.weight) for m in ensemble.members))
 
 
 def with_threshold(ensemble: Ensemble, problem: Problem, state: State) -> Ensemble:

@@ -16,7 +16,6 @@ from tabwright.data.quality import quality_report
 from tabwright.data.table import Table
 from tabwright.data.target import Target, read_target
 from tabwright.errors import NotExportableError, OptionError, RunError
-from tabwright.export import serialise
 from tabwright.finished import Finished
 from tabwright.inputs import read_inputs
 from tabwright.metrics import evaluate
@@ -37,11 +36,11 @@ FRONT_S = 25.0  # for working out a front, seconds; what is begun then is finish
 class Results:
     """Mixed into the estimators, which have the finished run and predict."""
 
-    def _fitted(self) -> Finished:
-        raise NotImplementedError
+    if TYPE_CHECKING:
 
-    def _predict_canonical(self, X: Any) -> Floats:
-        raise NotImplementedError
+        def _fitted(self) -> Finished: ...
+
+        def _predict_canonical(self, X: Any) -> Floats: ...
 
     @property
     def leader(self) -> Ensemble:
@@ -93,7 +92,7 @@ class Results:
             design = Design.whole(((model_id, 1.0),), finished.problem.n_folds)
             ensemble = assemble(finished.run, finished.problem, design, model_id)
         try:
-            data = serialise(finished.package(ensemble))
+            data = finished.emit(ensemble)
         except NotExportableError:
             return {}  # what can't be exported has no file to measure
         return measure(data, graph_inputs(finished.sample)).to_dict()

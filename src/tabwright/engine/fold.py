@@ -118,7 +118,7 @@ class Session:
         inputs = graph_inputs(self.table.take(rows))
         with contextlib.suppress(NotExportableError):
             single = measure_single(model, self.task, self.n_classes, self.table.schema, inputs)
-            write_atomic(self.run.cost_path(job.candidate.model_id), json.dumps(single.to_json()).encode())
+            single.write(self.run.cost_path(job.candidate.model_id))
 
     def _lesson(
         self, job: FoldJob, features: FittedFeatures, train: Sample, rows: Ints, deadline: float

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto
 
+from tabwright.codec import write_atomic
 from tabwright.features.base import Inputs
 from tabwright.objectives.design import Design
 from tabwright.objectives.measure import Profile, measure
@@ -17,6 +19,7 @@ from tabwright.pipeline import Ensemble, FoldModel, Member, emit_outputs
 from tabwright.schema import Schema
 from tabwright.types import Array, Task
 
+P99 = 1.3  # of the median, until some have been measured
 SHARED = 0.7  # of a fold's time for features, what another fold of the same candidate does not take again
 
 
@@ -30,8 +33,14 @@ class Single:
     features_mib: float
     recipe: str  # names of the features: models with the same recipe share them
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    def write(self, path: Path) -> None:
+        """Keep it beside the fold's model, for :meth:`read`."""
+        write_atomic(path, json.dumps(asdict(self)).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Single | None:
+        """What was kept; None if nothing was."""
+        return cls(**json.loads(path.read_text("utf-8"))) if path.exists() else None
 
     @property
     def model_us(self) -> float:
@@ -61,7 +70,11 @@ def measure_single(model: FoldModel, task: Task, n_classes: int, schema: Schema,
 
 def alone(model: FoldModel, task: Task, n_classes: int, schema: Schema) -> bytes:
     """A fold's model as a graph of its own."""
-    ensemble = Ensemble(task, (Member("m", "", 1.0, (model,)),), n_classes)
+    return bare(Ensemble(task, (Member("m", "", 1.0, (model,)),), n_classes), schema)
+
+
+def bare(ensemble: Ensemble, schema: Schema) -> bytes:
+    """An ensemble's graph without what a file tells about it."""
     graph = Graph()
     canonical = ensemble.to_onnx(Inputs(graph, schema))
     emit_outputs(graph, ensemble, canonical, schema.classes or ())

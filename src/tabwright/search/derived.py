@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tabwright.models.fitting import ROUNDS
-from tabwright.objectives.cost import Single
+from tabwright.objectives.cost import P99, Single
 from tabwright.pipeline import FEATURES, PLAIN, TEACHER, Candidate
 from tabwright.search.portfolio import BOOSTED
 from tabwright.search.state import Entry, State
@@ -67,12 +66,11 @@ class Derived:
 
     @property
     def _latency_limit(self) -> float:
-        return min(self.limits.get("latency_us", math.inf), self.limits.get("latency_p99_us", math.inf) / 1.3)
+        return min(self.limits.get("latency_us", math.inf), self.limits.get("latency_p99_us", math.inf) / P99)
 
     def single(self, model_id: str) -> Single | None:
         """What a candidate's first fold model costs, if it was measured."""
-        path = self.run.cost_path(model_id)
-        return Single(**json.loads(path.read_text("utf-8"))) if path.exists() else None
+        return Single.read(self.run.cost_path(model_id))
 
     def _lean(self, state: State) -> None:
         """Fewer rounds at a higher rate for a boosted default that alone takes longer than the limit."""
@@ -129,7 +127,6 @@ def refit_params(entry: Entry, n_folds: int) -> Params:
         more = (n_folds / (n_folds - 1)) ** 0.5 if n_folds > 1 else 1.0
         params[ROUNDS] = max(1, round(more * sum(entry.iterations) / len(entry.iterations)))
     return params
-
 
 
 def searched_costs(names: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,24 +10,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tabwright.codec import write_atomic
 from tabwright.data.munge import munge
 from tabwright.data.table import Table
 from tabwright.engine.fold import load_fold_model
 from tabwright.ensemble.averaging import Averaging
 from tabwright.ensemble.greedy import select
 from tabwright.errors import NotExportableError
-from tabwright.features.base import Inputs
 from tabwright.features.recipe import FittedPart
 from tabwright.metrics import full_proba, tuned_score
-from tabwright.objectives.cost import CostModel, Single, measure_single
+from tabwright.objectives.cost import P99, CostModel, Single, bare, measure_single
 from tabwright.objectives.custom import frame, is_custom, resolve
 from tabwright.objectives.design import Design
 from tabwright.objectives.limits import COSTS, excess
 from tabwright.objectives.measure import Profile, measure
 from tabwright.objectives.resident import resident_mib
-from tabwright.onnx.graph import Graph
-from tabwright.pipeline import Ensemble, apply_features, emit_outputs, graph_inputs
+from tabwright.pipeline import Ensemble, apply_features, graph_inputs
 from tabwright.search.assemble import assemble
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
@@ -39,7 +35,6 @@ PROBE_ROWS = 1000
 SAMPLE_ROWS = 256  # measured with, one by one
 MAX_CANDIDATES = 16  # best ones that designs are made of
 LIMITS = 9  # latencies, spaced evenly on a log scale, under which ensembles are looked for
-P99 = 1.3  # of the median, until some have been measured
 MEMORY = 10.0  # MiB resident per MiB of file, until one has been measured
 MEASURED_POINTS = 14  # of a front
 PROPOSING, MEASURING = 0.7, 0.4  # shares of the time for a front that are left when parts, and then designs, are known
@@ -76,7 +71,8 @@ class Frontier:
     def __init__(self, problem: Problem, run: RunDir, state: State, table: Table, names: tuple[str, ...]) -> None:
         self._problem, self._run, self._state, self._table = problem, run, state, table
         self.names = names
-        self.emit: Callable[[Ensemble], bytes] = self._bare  # what is measured: the file that would be written
+        # what is measured: the file that would be written
+        self.emit: Callable[[Ensemble], bytes] = lambda ensemble: bare(ensemble, table.schema)
         self.cost = CostModel()
         self._parts: dict[str, FittedPart] = {}
         rows = np.sort(np.random.default_rng(0).permutation(table.n_rows)[:SAMPLE_ROWS])
@@ -111,13 +107,13 @@ class Frontier:
 
     def _single(self, model_id: str) -> Single:
         path = self._run.cost_path(model_id)
-        if path.exists():
-            return Single(**json.loads(path.read_text("utf-8")))
+        if (known := Single.read(path)) is not None:
+            return known
         model = load_fold_model(self._run, model_id, 0, self._parts)
         problem = self._problem
         single = measure_single(model, problem.task, problem.n_classes, self._table.schema, self._inputs)
         with contextlib.suppress(OSError):  # in a folder that can't be written, it is measured again next time
-            write_atomic(path, json.dumps(single.to_json()).encode())
+            single.write(path)
         return single
 
     # --- designs -----------------------------------------------------------------------------------------------
@@ -129,8 +125,7 @@ class Frontier:
             return []
         limits = {name: limit for name, limit in limits.items() if name in COSTS}
         found: dict[Design, None] = {}
-        latencies = [math.inf, *reversed(self._latencies(entries)[:-1])] if not limits else [math.inf]
-        for latency in latencies:
+        for latency in [math.inf] if limits else self._latencies(entries):
             bounds = dict(limits) | ({"latency_us": latency} if math.isfinite(latency) else {})
             for base in self._bases(entries, bounds):
                 for design in self._grown(base, bounds):
@@ -147,8 +142,8 @@ class Frontier:
     def _latencies(self, entries: list[Entry]) -> list[float]:
         single = [self.cost.latency_us(Design.single(((e.candidate.model_id, 1.0),))) for e in entries]
         whole = Design.single([(e.candidate.model_id, 1.0) for e in entries])
-        inside = np.geomspace(min(single) * 1.05, max(self.cost.latency_us(whole), min(single) * 2), LIMITS)
-        return [*map(float, inside), math.inf]
+        inside = np.geomspace(max(self.cost.latency_us(whole), min(single) * 2), min(single) * 1.05, LIMITS)
+        return [math.inf, *map(float, inside)]
 
     def _bases(self, entries: list[Entry], bounds: Mapping[str, float]) -> Iterator[Design]:
         """The best ensemble of single fold models within the bounds, and the best candidate alone."""
@@ -231,7 +226,7 @@ class Frontier:
         if design.weights not in self._read:
             problem, schema = self._problem, self._table.schema
             rows = np.sort(np.random.default_rng(0).permutation(len(self._rows))[:READ_ROWS])
-            prediction = self._blend(design)[rows]
+            prediction = self._state.blend(design.weights)[rows]
             given = prediction[:, 0] if problem.task is Task.REGRESSION else full_proba(prediction)
             X = frame(self._table.take(self._rows[rows]))
             self._read[design.weights] = {
@@ -246,18 +241,16 @@ class Frontier:
         """Estimated score: out of fold for one fold's model per share, and what averaging further ones gains."""
         if design not in self._scores:
             problem = self._problem
-            value = tuned_score(problem.metric, self._y, self._blend(design), self._weight)
-            averaged = any(s.folds != (0,) for s in design.shares)
-            gain = self.averaging(design).gain(design) if averaged else 0.0
+            value = tuned_score(problem.metric, self._y, self._state.blend(design.weights), self._weight)
+            gain = self.gain(design)
             self._scores[design] = value + (gain if problem.metric.greater_is_better else -gain)
         return self._scores[design]
 
-    def _blend(self, design: Design) -> Floats:
-        """Out-of-fold predictions of one fold's model per share, in the target's unit."""
-        terms = [w * p for m, w in design.weights if (p := self._state.entries[m].prediction) is not None]
-        if not terms:
-            return np.tile(np.array(self._problem.constant()), (len(self._rows), 1))
-        return np.asarray(np.sum(terms, axis=0))
+    def gain(self, design: Design) -> float:
+        """What a design gains over one fold's model per share, >= 0; no model is run where nothing is averaged."""
+        if all(s.folds == (0,) for s in design.shares):
+            return 0.0
+        return self.averaging(design).gain(design)
 
     def point(self, design: Design) -> Point:
         """A design priced: as measured if it was, else as predicted."""
@@ -283,13 +276,6 @@ class Frontier:
         self._points[design] = Point(design, self.score(design), costs, profile)
         return self._points[design]
 
-    def _bare(self, ensemble: Ensemble) -> bytes:
-        graph = Graph()
-        canonical = ensemble.to_onnx(Inputs(graph, self._table.schema))
-        emit_outputs(graph, ensemble, canonical, self._table.schema.classes or ())
-        data: bytes = graph.build({}).SerializeToString()
-        return data
-
     # --- choices -----------------------------------------------------------------------------------------------
 
     def choose(
@@ -303,26 +289,21 @@ class Frontier:
         tried: dict[Design, Point] = {}
         while True:
             priced = [self.point(finish(d)) for d in self.designs(limits, until)]
-            able = [p for p in priced if excess(p.costs, limits, margin=p.measured or p.design not in tried) <= 0.0]
-            kept = [p for p in tried.values() if excess(p.costs, limits, margin=True) <= 0.0]
-            pool = [p for p in able if p.design not in tried] + kept
-            best = min(pool, key=self._rank, default=None)
+            pool = {p.design: p for p in [*priced, *tried.values()] if excess(p.costs, limits, margin=True) <= 0.0}
+            best = min(pool.values(), key=self._rank, default=None)
             if best is not None and best.measured:
                 return best
-            if best is None or (time.monotonic() > until and kept):
-                break
-            if time.monotonic() > until and tried:
-                break
+            if best is None or (time.monotonic() > until and tried):
+                return self._nearest(limits, tried, finish)
             tried[best.design] = self.measure(best.design)
-        kept = [p for p in tried.values() if excess(p.costs, limits, margin=True) <= 0.0]
-        if kept:
-            return min(kept, key=self._rank)
-        return self._nearest(limits, tried, finish)
 
     def _nearest(
         self, limits: Mapping[str, float], tried: Mapping[Design, Point], finish: Callable[[Design], Design]
     ) -> Point:
-        """The measured design that misses the limits least, the cheapest single models among them."""
+        """The best measured design within the limits, or the one that misses them least, cheap single models too."""
+        kept = [p for p in tried.values() if excess(p.costs, limits, margin=True) <= 0.0]
+        if kept:
+            return min(kept, key=self._rank)
         singles = [Design.single(((e.candidate.model_id, 1.0),)) for e in self.candidates()]
         singles.sort(key=lambda d: excess(self._predicted(d), limits, margin=False))
         points = [*tried.values(), *(self.measure(finish(d)) for d in singles[:2])]

@@ -106,10 +106,16 @@ class State:
         if recorded and all(m in self.entries and self.entries[m].status == "ok" for m, _ in recorded[-1][3]):
             self.lead(tuple(recorded[-1][3]))
 
+    def blend(self, weights: tuple[tuple[str, float], ...]) -> Floats:
+        """Weighted out-of-fold predictions of complete candidates, in the target's unit; the constant of none."""
+        terms = [w * p for m, w in weights if (p := self.entries[m].prediction) is not None]
+        if not terms:
+            return np.tile(np.array(self.problem.constant()), (len(self._rows), 1))
+        return np.asarray(np.sum(terms, axis=0))
+
     def lead(self, weights: tuple[tuple[str, float], ...]) -> Blend:
         """Make an ensemble of complete candidates the leader."""
-        terms = [w * p for m, w in weights if (p := self.entries[m].prediction) is not None]
-        blend = np.sum(terms, axis=0)
+        blend = self.blend(weights)
         self.leader = Blend(weights, tuned_score(self.problem.metric, self._y, blend, self._weight), blend)
         return self.leader
 

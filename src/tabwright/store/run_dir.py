@@ -36,6 +36,7 @@ class RunDir:
         self.interactions_file = path / "interactions.json"
         self.design_file = path / "design.json"  # what is delivered, where it is not the leader of the journal
         self.status_file = path / "status.json"
+        self.front_file = path / "front.json"  # the designs of the front that was worked out last
         self._lock: IO[str] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
