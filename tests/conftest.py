@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from tabwright.seal import KEY, PLACEHOLDER, seal
 
 os.environ["TABWRIGHT_EXPERIENCE"] = "off"  # nothing is learned from tests, and no test from another
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests and programs that load onnxruntime themselves
+
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
 
 
 def model_bytes(schema: Schema, signing_key: Any = None, **facts: Any) -> bytes:
@@ -73,3 +77,16 @@ def write_model(tmp_path: Path) -> Callable[..., Path]:
 def make_model() -> Callable[..., bytes]:
     """:func:`model_bytes`."""
     return model_bytes
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    assert program, "these tests need Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield made
+        made.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,14 +15,11 @@ from pathlib import Path
 import nbformat
 import onnxruntime
 import pandas as pd
-import pytest
 from people import census
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tabwright import load_model
 
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
 SECONDS = 20
 SLOW = 60_000  # milliseconds; the machine may be busy
 MENU = ("/", "/data", "/runs", "/new", "/models", "/notebook", "/machine")
@@ -56,16 +52,6 @@ def interface(workspace, *arguments, **environment):
         reader.join(timeout=10)
         process.stdout.close()
     assert not [line for line in lines if "Traceback" in line], "".join(lines)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    assert program, "these tests need Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield made
-        made.close()
 
 
 @contextmanager

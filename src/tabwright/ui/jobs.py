@@ -104,6 +104,11 @@ class Jobs:
         """The jobs on one thing, latest first."""
         return [j for j in self.every() if j.about == about]
 
+    def since(self, about: str, kind: str, earlier: Job | None) -> list[Job]:
+        """The jobs of one kind on one thing that began after an earlier job's end, latest first."""
+        ended = None if earlier is None else earlier.ended
+        return [j for j in self.about(about) if j.kind == kind and (ended is None or j.started >= ended)]
+
     def log(self, job: Job) -> str:
         """The end of what it has printed."""
         try:

@@ -147,3 +147,16 @@ async def sure(question: str) -> bool:
             ui.button("Keep", on_click=lambda: dialog.submit(False)).props("flat")
             ui.button("Remove", on_click=lambda: dialog.submit(True)).props("color=negative")
     return bool(await dialog)
+
+
+def removable(made: ui.table, question: str, remove: Callable[[str], None]) -> None:
+    """Give rows that are not ``live`` a button that asks ``question`` (with ``{name}``) and then removes the row."""
+    made.add_slot("body-cell-remove", """<q-td :props="props"><q-btn v-if="!props.row.live" flat dense round
+        icon="delete" :aria-label="'Remove ' + props.row.name" @click="$parent.$emit('remove', props.row.name)" />
+        </q-td>""")
+
+    async def ask(event: Any) -> None:
+        if await sure(question.format(name=event.args)):
+            remove(event.args)
+
+    made.on("remove", ask)

@@ -99,16 +99,13 @@ def _listed(shell: Shell) -> None:
         parts.column("remove", "", sort=False),
     ]  # fmt: skip
     made = parts.linked(parts.table(columns, rows, "name", "Tables"), "name")
-    made.add_slot("body-cell-remove", """<q-td :props="props"><q-btn flat dense round icon="delete"
-        :aria-label="'Remove ' + props.row.name" @click="$parent.$emit('remove', props.row.name)" /></q-td>""")
 
-    async def remove(event: Any) -> None:
+    def remove(name: str) -> None:
         with shell.telling():
-            if await parts.sure(f"Remove the table {event.args}? Runs keep their own copies."):
-                shell.context.workspace.delete("tables", event.args)
-                _listed.refresh()
+            shell.context.workspace.delete("tables", name)
+            _listed.refresh()
 
-    made.on("remove", remove)
+    parts.removable(made, "Remove the table {name}? Runs keep their own copies.", remove)
 
 
 DATA = Page("/data", "Data", build)

@@ -59,9 +59,7 @@ class Front:
     def update(self, view: reading.View) -> None:
         """Show the latest answer."""
         jobs = self.shell.context.jobs
-        mine = [j for j in jobs.about(f"run:{self.name}") if j.kind == "select"]
-        ended = view.job.ended if view.job is not None else None
-        mine = [j for j in mine if ended is None or j.started >= ended]
+        mine = jobs.since(f"run:{self.name}", "select", view.job)
         running = next((j for j in mine if j.state == RUNNING), None)
         self.working = running.id if running else None
         for control in (self.button, self.limit_button):

@@ -125,9 +125,7 @@ class Leaderboard:
 
     def _take_measurements(self, view: reading.View) -> None:
         jobs = self.shell.context.jobs
-        mine = [j for j in jobs.about(f"run:{self.name}") if j.kind == "leaderboard"]
-        ended = view.job.ended if view.job is not None else None
-        fresh = [j for j in mine if ended is None or j.started >= ended]
+        fresh = jobs.since(f"run:{self.name}", "leaderboard", view.job)
         running = next((j for j in fresh if j.state == RUNNING), None)
         self.measuring = running.id if running else None
         done = next((j for j in fresh if j.state == DONE), None)

@@ -49,16 +49,13 @@ async def _listed(shell: Shell) -> None:
         parts.column("remove", "", sort=False),
     ]  # fmt: skip
     made = parts.linked(parts.table(columns, rows, "name", "Models"), "name")
-    made.add_slot("body-cell-remove", """<q-td :props="props"><q-btn flat dense round icon="delete"
-        :aria-label="'Remove ' + props.row.name" @click="$parent.$emit('remove', props.row.name)" /></q-td>""")
 
-    async def remove(event: Any) -> None:
+    def remove(name: str) -> None:
         with shell.telling():
-            if await parts.sure(f"Remove the model file {event.args}?"):
-                context.workspace.delete("models", event.args)
-                _listed.refresh()
+            shell.context.workspace.delete("models", name)
+            _listed.refresh()
 
-    made.on("remove", remove)
+    parts.removable(made, "Remove the model file {name}?", remove)
 
 
 def _row(shell: Shell, name: str) -> dict[str, Any]:

@@ -34,17 +34,13 @@ async def _listed(shell: Shell) -> None:
         parts.column("seconds", "Time", number=True), parts.column("remove", "", sort=False),
     ]  # fmt: skip
     made = parts.linked(parts.table(columns, [_row(v) for v in views], "name", "Runs"), "name")
-    made.add_slot("body-cell-remove", """<q-td :props="props"><q-btn v-if="!props.row.live" flat dense round
-        icon="delete" :aria-label="'Remove ' + props.row.name" @click="$parent.$emit('remove', props.row.name)" />
-        </q-td>""")
 
-    async def remove(event: Any) -> None:
+    def remove(name: str) -> None:
         with shell.telling():
-            if await parts.sure(f"Remove the run {event.args} and everything it has found?"):
-                context.workspace.delete("runs", event.args)
-                _listed.refresh()
+            shell.context.workspace.delete("runs", name)
+            _listed.refresh()
 
-    made.on("remove", remove)
+    parts.removable(made, "Remove the run {name} and everything it has found?", remove)
 
 
 def _row(v: reading.View) -> dict[str, Any]:
