@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from onnx import TensorProto
 
 from tabwright import signature
@@ -17,6 +20,9 @@ from tabwright.onnx.graph import Graph, metadata_json
 from tabwright.schema import Schema
 from tabwright.seal import KEY, PLACEHOLDER, seal
 
+# what a test takes depends on what else the machine does
+settings.register_profile("tabwright", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tabwright")
 os.environ["TABWRIGHT_EXPERIENCE"] = "off"  # nothing is learned from tests, and no test from another
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests and programs that load onnxruntime themselves
 
@@ -90,3 +96,24 @@ def browser():
         made = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield made
         made.close()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The URL of a real PostgreSQL cluster made for these tests."""
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
+    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+    data = Path(tempfile.gettempdir()) / f"tabwright-pg-{os.getpid()}"  # that user may not enter the test folder
+    data.mkdir()
+    if as_user:
+        subprocess.run(["chown", "postgres", str(data)], check=True)
+    try:
+        command = [*as_user, str(programs / "initdb"), "-D", str(data / "db"), "-A", "trust", "-U", "tw", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
+        options = f"-k {data} -c listen_addresses= -c fsync=off"
+        control = [*as_user, str(programs / "pg_ctl"), "-D", str(data / "db"), "-w", "-l", str(data / "log")]
+        subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True, cwd="/")
+        yield f"postgresql://tw@/postgres?host={data}"
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd="/")
+    finally:
+        subprocess.run(["rm", "-rf", str(data)], check=True)

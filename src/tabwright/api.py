@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import html
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,16 +16,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
 from tabwright import automl, clock
+from tabwright.automl import Inputs
 from tabwright.config import Config, check_positive
 from tabwright.conformal import decide, required
-from tabwright.data.readers import NOTES, read_table
+from tabwright.data.readers import read_table
 from tabwright.data.splits import is_splitter
 from tabwright.data.table import Table
 from tabwright.display import fitted_html
 from tabwright.errors import DataError, OptionError, RunError
 from tabwright.export import ExportReport, export
 from tabwright.finished import Finished
-from tabwright.inputs import has_names, read_inputs, row_columns
+from tabwright.inputs import Given, Roles, gather, has_names, read_inputs
 from tabwright.metrics import full_proba
 from tabwright.progress import observer_for
 from tabwright.results import Results
@@ -95,17 +95,19 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
             self.objectives, self.constraints, self.tracking, self.warm_start,
         )  # fmt: skip
 
-    def fit(
+    def fit(  # noqa: PLR0913 - each under its own name
         self, X: Any, y: Any = None, *, target: str | None = None, weights_column: str | None = None,
         group_column: str | None = None, time_column: str | None = None, sample_weight: Any = None,
-        kinds: Mapping[str, str] | None = None,
+        kinds: Mapping[str, str] | None = None, query: str | None = None, search_rows: int | str = "auto",
     ) -> Self:  # fmt: skip
         """Search for the best pipeline within the budget.
 
         Parameters
         ----------
         X : DataFrame, array, path or table-like, shape (n_rows, n_columns)
-            pandas, polars, Arrow, NumPy, lists, or a file: CSV, TSV, JSON lines, Parquet, Feather, Excel.
+            pandas, polars, Arrow, NumPy, lists, or a file: CSV, TSV, JSON lines, Parquet, Feather, Excel; a folder or a
+            glob of CSV or Parquet files, here or at ``s3://``, ``gs://``, ``abfs://``; or a database's address
+            (``postgresql://``, ``sqlite:///``, ``duckdb:///``), with ``query``.
         y : array-like, shape (n_rows,), optional
             The target; or name a column of ``X`` with ``target``.
         target : str, optional
@@ -117,6 +119,11 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         kinds : mapping of column name to kind, optional
             Overrides the inferred kinds: numeric, integer, boolean, categorical, text, datetime, identifier,
             constant.
+        query : str, optional
+            A SELECT statement or a table's name, where ``X`` is a database's address.
+        search_rows : int or "auto"
+            Rows of a sample that the search sees; its best boosted candidates are then fitted on all rows, in blocks
+            from disk. By default that is done where the table does not fit into memory (``max_memory_mib``).
 
         Returns
         -------
@@ -128,24 +135,26 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
             With one sentence that names the column or option and how to mend it.
         """
         config = self._config(kinds)
-        budget = Budget(config.budget_s, getattr(self, "_started", None) or time.monotonic())
-        frame, y_column = read_inputs(X, y, target)
-        if y_column.name in frame.columns and frame[y_column.name].equals(y_column):
-            warnings.warn(f"X holds the target {y_column.name!r}; it is left out", UserWarning, stacklevel=2)
-            frame = frame.drop(columns=[y_column.name])
-        features, rows = row_columns(frame, weights_column, group_column, time_column, sample_weight)
-        rows = replace(rows, splitter=self.nfolds if is_splitter(self.nfolds) else None)
-        task = self._task(y_column)
-        with observer_for(self.progress, config, str(y_column.name)) as observer:
-            run = RunDir.create(self.export_checkpoints_dir)
-            with tracked(run, self.tracking) as told:
-                finished = automl.fit(
-                    features, y_column, task, config, rows=rows, run=run, observer=observer, budget=budget
-                )
-        finished.notes = [*frame.attrs.get(NOTES, ()), *finished.notes, *told]
+        budget = Budget(config.budget_s)
+        run = RunDir.create(self.export_checkpoints_dir)
+        with run.discarded_on_error():
+            roles = Roles(target, weights_column, group_column, time_column)
+            given = Given(X, y, roles, sample_weight, query, search_rows)
+            return self._search(gather(given, config, run, budget), config, run, budget)
+
+    def _search(self, inputs: Inputs, config: Config, run: RunDir, budget: Budget) -> Self:
+        if is_splitter(self.nfolds):
+            inputs = replace(inputs, rows=replace(inputs.rows, splitter=self.nfolds))
+        task = self._task(inputs.y)
+        with (
+            observer_for(self.progress, config, str(inputs.y.name)) as observer,
+            tracked(run, self.tracking) as told,
+        ):
+            finished = automl.fit(inputs, task, config, run=run, observer=observer, budget=budget)
+        finished.notes = [*finished.notes, *told]
         self._take(finished)
         for note in finished.notes:
-            warnings.warn(note, UserWarning, stacklevel=2)
+            warnings.warn(note, UserWarning, stacklevel=3)
         return self
 
     def _task(self, y: pd.Series) -> Task:

@@ -16,6 +16,7 @@ from tabwright.data.infer import infer_schema
 from tabwright.data.splits import make_folds, users_folds
 from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
+from tabwright.engine.fold import load_fold_model
 from tabwright.engine.local import LocalEngine
 from tabwright.errors import OptionError
 from tabwright.finished import Finished, out_of_fold_metrics, with_threshold
@@ -35,7 +36,9 @@ from tabwright.search.problem import Problem
 from tabwright.search.state import State
 from tabwright.search.status import reporting
 from tabwright.search.strategy import Strategy
+from tabwright.search.whole import CELL_BYTES, SEARCH_SHARE, Whole
 from tabwright.store.journal import Journal
+from tabwright.store.origin import Origin, Source, remove_matrices
 from tabwright.store.run_dir import RunDir
 from tabwright.store.upgrade import upgrade
 from tabwright.stored import checked_table, load_problem, load_table, store
@@ -60,18 +63,36 @@ class RowColumns:
         return RowColumns(weight, group, time_, self.splitter)
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What is to be learned from.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n_rows, n_columns)
+    y : Series, shape (n_rows,)
+        Rows with a missing target are dropped and counted.
+    rows : RowColumns
+    source : Source, optional
+        What the frame is a sample of; the best candidates are fitted on all of it in the end.
+    notes : tuple of str
+    """
+
+    frame: pd.DataFrame
+    y: pd.Series
+    rows: RowColumns
+    source: Source | None = None
+    notes: tuple[str, ...] = ()
+
+
 def fit(
-    X: pd.DataFrame, y: pd.Series, task: Task, config: Config, *, rows: RowColumns, run: RunDir,
-    observer: Observer, budget: Budget,
+    inputs: Inputs, task: Task, config: Config, *, run: RunDir, observer: Observer, budget: Budget
 ) -> Finished:  # fmt: skip
     """Run a whole AutoML job.
 
     Parameters
     ----------
-    X : DataFrame, shape (n_rows, n_columns)
-    y : Series, shape (n_rows,)
-        Rows with a missing target are dropped and counted.
-    task, config, rows
+    inputs, task, config
         What to do and how.
     run : RunDir
         Just made; its lock is given back at the end.
@@ -80,6 +101,7 @@ def fit(
     budget : Budget
         Already running: reading the table counts too.
     """
+    X, y, rows, source = inputs.frame, inputs.y, inputs.rows, inputs.source
     engine = LocalEngine(*_workers(config), config.max_memory_mib, run.path / "workers.log")
     try:
         target = make_target(y, "target" if y.name is None else str(y.name), classification=task.is_classification)
@@ -94,11 +116,16 @@ def fit(
         for name in filter(is_custom, config.costs):
             resolve(name, schema, target.task)
         table = Table.from_frame(X, schema)
-        problem = _problem(table, target, config, rows, budget)
+        problem = _problem(table, target, config, rows, budget, sampled=source is not None)
         interrupts.check()
-        store(run, table, problem, target, config)
+        if source is not None:
+            held_out = source.positions[target.keep][problem.valid[0]]
+            run.save_arrays("origin", held_out=np.sort(held_out), **_class_weights(problem, config))
+            source.origin.save(run)
+        notes = [*inputs.notes, *target.notes]
+        store(run, table, problem, notes, config)
         engine.open(run.path)
-        return _search_and_assemble(run, table, problem, config, engine, budget, observer, list(target.notes))
+        return _search_and_assemble(run, table, problem, config, engine, budget, observer, notes)
     finally:
         engine.close()
         run.release()
@@ -175,10 +202,25 @@ def _check_monotone(config: Config, schema: Schema) -> None:
             )
 
 
-def _problem(table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget) -> Problem:
+def _class_weights(problem: Problem, config: Config) -> dict[str, Floats]:
+    if not config.balance_classes or problem.task is Task.REGRESSION:
+        return {}
+    return {"class_weights": balance(problem.y)}
+
+
+def balance(y: Array) -> Floats:
+    """Weights of classes, float64 (n_classes,), that let all count the same."""
+    counts = np.bincount(y)
+    return np.asarray(len(y) / (len(counts) * counts))
+
+
+def _problem(
+    table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget, *, sampled: bool = False
+) -> Problem:
     if config.sort_metric.lower() == "rmsle" and target.y.min() < 0:
         raise OptionError("sort_metric", "is 'rmsle', but the target has values below 0", "take 'rmse' or 'mae'")
-    n_folds = folds_for(table, target.task, target.n_classes, config.nfolds, config.cores, budget)
+    # what learns from a whole source in the end is judged by the rows of one hold-out
+    n_folds = 1 if sampled else folds_for(table, target.task, target.n_classes, config.nfolds, config.cores, budget)
     if rows.splitter is not None:
         folds = users_folds(rows.splitter, table.n_rows, target.y, rows.group)
         n_folds = len(folds)
@@ -194,9 +236,8 @@ def _problem(table: Table, target: Target, config: Config, rows: RowColumns, bud
         train = tuple(np.sort(rng.choice(t, limit, replace=False)) for t in train)
     weight = None if rows.weight is None else np.asarray(rows.weight, np.float64)
     if config.balance_classes and target.task is not Task.REGRESSION:
-        counts = np.bincount(target.y)
-        balance = len(target.y) / (len(counts) * counts[target.y])
-        weight = balance if weight is None else weight * balance
+        balanced = balance(target.y)[target.y]
+        weight = np.asarray(balanced if weight is None else weight * balanced, np.float64)
     return Problem(
         target.task,
         find_metric(config.sort_metric, target.task),
@@ -233,8 +274,7 @@ def _search_and_assemble(
         try:
             search.restore()
             n_before, began = len(search.state.finished()), budget.elapsed()
-            state = search.run()
-            engine.close()
+            state = _run(search, run, problem, config, engine, budget)
             journal.add_stage("search", clock.at(budget.started + began), budget.elapsed() - began)
             began = budget.elapsed()
             journal.add_event("finished", f"search ended after {began:.1f} s")
@@ -255,6 +295,38 @@ def _search_and_assemble(
         finished.interrupted = search.interrupted or signals.asked
     finished.seconds = budget.elapsed()
     return finished
+
+
+def _run(
+    search: Search, run: RunDir, problem: Problem, config: Config, engine: LocalEngine, budget: Budget
+) -> State:  # fmt: skip
+    """The search, and after it, where the table is a sample, the best candidates on the whole of its source."""
+    origin = Origin.load(run)
+    if origin is None:
+        try:
+            return search.run()
+        finally:
+            engine.close()
+    later = (1.0 - SEARCH_SHARE) * budget.left() if budget.bounded else 0.0
+    budget.reserve_s += later
+    state = search.run()
+    engine.close()
+    budget.reserve_s -= later
+    done = state.finished()
+    if search.interrupted or not done or any(e.candidate.origin == "whole" for e in done):
+        return state
+    best = next((e for e in done if e.candidate.family in CELL_BYTES and not e.discarded), None)
+    if best is None:
+        return state
+    width = len(load_fold_model(run, best.candidate.model_id, 0, {}).features.names)
+    whole = Whole(origin.n_rows, len(problem.train[0]), width, config.cores, config.memory_mib)
+    last = LocalEngine(1, config.cores, config.max_memory_mib, run.path / "workers.log")
+    try:
+        last.open(run.path)
+        return search.run_last(last, whole)
+    finally:
+        last.close()
+        remove_matrices(run)
 
 
 def _what_limited(state: State, search: Search, n_before: int, config: Config, journal: Journal) -> list[str]:

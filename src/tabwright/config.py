@@ -75,6 +75,13 @@ class Config:
         return available if self.n_jobs < 0 else min(self.n_jobs, 4 * available)
 
     @property
+    def memory_mib(self) -> float:
+        """MiB that the run may take: most of what is free, without a limit."""
+        import psutil
+
+        return float(self.max_memory_mib or 0.8 * psutil.virtual_memory().available / 2**20)
+
+    @property
     def limits(self) -> dict[str, float]:
         """What the leader's costs may be at most."""
         return check_constraints(self.constraints)

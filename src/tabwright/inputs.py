@@ -1,20 +1,184 @@
-"""What ``fit`` is given, brought into one form: a frame of features, a target column, and facts per row."""
+"""What ``fit`` is given, brought into one form: a frame of features, a target column, and facts per row.
+
+What is larger than memory is read in blocks, and the frame is a sample of it.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.exceptions import DataConversionWarning
 
-from tabwright.automl import RowColumns
+from tabwright.automl import Inputs, RowColumns
+from tabwright.config import Config
+from tabwright.data import sql
+from tabwright.data.delimited import ReadOptions
 from tabwright.data.infer import infer_column
-from tabwright.data.readers import read_table
+from tabwright.data.places import PACKED
+from tabwright.data.readers import NOTES, in_many, read_table
+from tabwright.data.sampling import draw
+from tabwright.data.spool import spool
+from tabwright.data.stream import DELIMITED, PARQUET, Stream
 from tabwright.errors import ColumnError, DataError, OptionError
+from tabwright.search.budget import Budget
+from tabwright.store.origin import Origin, Source, spool_dir
+from tabwright.store.run_dir import RunDir
 from tabwright.types import Floats, Kind
+
+CELL_BYTES = 48.0  # of a table in memory: as read, in canonical form, as features, and what families make of them
+SAMPLE_ROWS = 200_000  # that a search sees of a larger table
+SAMPLE_SHARE = 0.25  # of the memory, that the sample may take
+FEWEST_ROWS = 100  # of a sample
+DRAWING_SHARE = 0.25  # of the time, that drawing it may take
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What columns are for, beside features."""
+
+    target: str | None = None
+    weights: str | None = None
+    group: str | None = None
+    time: str | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What ``fit`` was called with; see :meth:`tabwright.AutoMLClassifier.fit`."""
+
+    X: Any
+    y: Any = None
+    roles: Roles = field(default_factory=Roles)
+    sample_weight: Any = None
+    query: str | None = None
+    search_rows: int | str = "auto"
+    options: ReadOptions | None = None  # of delimited text
+
+    @property
+    def named(self) -> bool:
+        """Whether everything is a column of the source."""
+        return (self.y is None or isinstance(self.y, str)) and self.sample_weight is None
+
+    @property
+    def path(self) -> str | None:
+        return str(self.X) if isinstance(self.X, (str, Path)) else None
+
+
+def gather(given: Given, config: Config, run: RunDir, budget: Budget) -> Inputs:
+    """Read what ``fit`` is given, or a sample of it.
+
+    Parameters
+    ----------
+    given : Given
+    config : Config
+        Of which memory, seed and time count.
+    run : RunDir
+        Keeps what a database sends.
+    budget : Budget
+        Already running.
+
+    Raises
+    ------
+    DataError, OptionError
+        Naming the source, column or option.
+    """
+    n, roles = given.search_rows, given.roles
+    if n != "auto" and (isinstance(n, bool) or not isinstance(n, int) or n < FEWEST_ROWS):
+        raise OptionError("search_rows", f"is {n!r}", f"give 'auto', or a whole number of at least {FEWEST_ROWS}")
+    stream = _stream(given, run)
+    if stream is None:
+        return _whole(given)
+    target = str(roles.target if given.y is None else given.y)
+    if target not in stream.names:
+        raise _no_target(target, stream.names)
+    n_rows = _sample_rows(stream, config, n)
+    if n_rows is None:
+        if stream.source == given.path:
+            return _whole(given)
+        frame, y = read_inputs(read_table(stream.source), None, target)
+        return _inputs(frame, y, roles, None)
+    deadline = budget.started + DRAWING_SHARE * budget.total_s
+    drawn = draw(stream, stream.names, n_rows, config.seed, deadline, given.options)
+    frame, y = read_inputs(drawn.frame, None, target)
+    found = _inputs(frame, y, roles, None)
+    if len(drawn.frame) == drawn.n_rows and drawn.share >= 1.0:
+        return found
+    notes = [*found.notes, f"The search sees {len(drawn.frame):,} of {drawn.n_rows:,} rows"]
+    if drawn.share < 1.0:
+        notes[-1] += f"; the time was over when {drawn.share:.0%} of {stream.source} had been read"
+    if roles.group or roles.time:
+        notes.append("Nothing is fitted on all rows, since with a group_column or time_column no fair validation of "
+                     "that is left: give more memory, or a smaller table")  # fmt: skip
+        return replace(found, notes=tuple(notes))
+    options = asdict(given.options or ReadOptions())
+    origin = Origin(stream.source, target, roles.weights, drawn.n_rows, config.seed, options)
+    return replace(found, source=Source(origin, drawn.positions), notes=tuple(notes))
+
+
+def _whole(given: Given) -> Inputs:
+    frame, y = read_inputs(read_table(given.X, given.options), given.y, given.roles.target)
+    return _inputs(frame, y, given.roles, given.sample_weight)
+
+
+def _inputs(frame: pd.DataFrame, y: pd.Series, roles: Roles, sample_weight: Any) -> Inputs:
+    if y.name in frame.columns and frame[y.name].equals(y):
+        warnings.warn(f"X holds the target {y.name!r}; it is left out", UserWarning, stacklevel=5)
+        frame = frame.drop(columns=[y.name])
+    features, rows = row_columns(frame, roles.weights, roles.group, roles.time, sample_weight)
+    return Inputs(features, y, rows, None, tuple(frame.attrs.get(NOTES, ())))
+
+
+def _stream(given: Given, run: RunDir) -> Stream | None:
+    """The source in blocks; None where it can only be read whole."""
+    path = given.path
+    if path is not None and sql.is_database(path):
+        if given.query is None:
+            raise OptionError("query", "is not given, and the source is a database", "give a query or a table's name")
+        if not given.named:
+            raise OptionError("y", "or sample_weight is an array, and the source is a database", "name columns")
+        spool(sql.blocks(path, given.query), spool_dir(run))
+        return Stream(str(spool_dir(run)))
+    if given.query is not None:
+        raise OptionError("query", "is given, and the source is no address of a database",
+                          "give postgresql://…, sqlite:///FILE or duckdb:///FILE")  # fmt: skip
+    if path is not None and given.named and _in_blocks(path):
+        return Stream(path, given.options)
+    if given.search_rows == "auto":
+        return None
+    raise OptionError("search_rows", "is given, and the table is in memory", "name a file, a folder or a database")
+
+
+def _in_blocks(source: str) -> bool:
+    """Whether a source is one that :class:`Stream` reads without holding it."""
+    if in_many(source):
+        return True
+    path = Path(source).expanduser()
+    if not path.is_file():
+        return False
+    *_, inner, last = ["", "", *(suffix.lower() for suffix in path.suffixes)]
+    return last in (*PARQUET, *DELIMITED) or (last in PACKED and inner in DELIMITED)
+
+
+def _sample_rows(stream: Stream, config: Config, search_rows: int | str) -> int | None:
+    """Rows to draw; None where all can be held."""
+    if isinstance(search_rows, int):
+        return search_rows
+    row_mib = CELL_BYTES * max(1, len(stream.names)) / 2**20
+    allowed = config.memory_mib
+    if stream.n_rows * row_mib <= allowed:
+        return None
+    return max(FEWEST_ROWS, min(SAMPLE_ROWS, int(SAMPLE_SHARE * allowed / row_mib)))
+
+
+def _no_target(target: str, names: Any) -> DataError:
+    listed = ", ".join(map(repr, list(names)[:20]))
+    return DataError(f"There is no column {target!r} in the table, which has {listed}", "name one of them")
 
 
 def read_inputs(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Series]:
@@ -24,8 +188,7 @@ def read_inputs(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Se
         raise DataError("AutoML requires y to be passed, but the target y is None", "pass y, or name the target column")
     if target is not None and (y is None or isinstance(y, str)):
         if target not in frame.columns:
-            listed = ", ".join(map(repr, list(frame.columns)[:20]))
-            raise DataError(f"There is no column {target!r} in the table, which has {listed}", "name one of them")
+            raise _no_target(target, frame.columns)
         return frame.drop(columns=[target]), frame[target]
     values = y if isinstance(y, pd.Series) else _one_column(y)
     name = y.name if isinstance(y, pd.Series) else None

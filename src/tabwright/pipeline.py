@@ -26,6 +26,8 @@ FEATURES, PLAIN, FULL = "features", "plain", "full"
 """A parameter of every candidate: whether it sees the interactions that the run's screen has found."""
 TEACHER = "teacher"
 """A parameter of a student: the candidates whose weighted predictions it learns, as (model_id, weight) pairs."""
+EVERYTHING = "max_rows"
+"""A parameter of a candidate that learns from the whole source of which the run's table is a sample: the most rows."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Candidate:
     family: str
     params: Params
     seed: int = 0
-    origin: str = "default"  # who proposed it: default, portfolio, search, lean, student
+    origin: str = "default"  # who proposed it: default, portfolio, search, lean, student, whole
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from tabwright import clock
 from tabwright.config import Config
 from tabwright.data.table import Table, string_column
-from tabwright.data.target import Target, make_target
+from tabwright.data.target import make_target
 from tabwright.errors import DataError, ModelFileError, OptionError, RunError, UserError
 from tabwright.metrics import find_metric
 from tabwright.schema import Schema
@@ -24,7 +25,7 @@ from tabwright.types import Array, Task
 SAME_DATA = "give the table that the run was started with, or start a new run with this one"
 
 
-def store(run: RunDir, table: Table, problem: Problem, target: Target, config: Config) -> None:
+def store(run: RunDir, table: Table, problem: Problem, notes: Sequence[str], config: Config) -> None:
     """Write everything that a resume needs; ``run.json`` last, so that a folder with it is complete.
 
     Raises
@@ -47,7 +48,7 @@ def store(run: RunDir, table: Table, problem: Problem, target: Target, config: C
         run.write_config({
             "created": clock.now(), "task": str(problem.task), "n_classes": problem.n_classes,
             "n_folds": problem.n_folds, "sort_metric": problem.metric.name, "mean": problem.mean,
-            "scale": problem.scale, "notes": list(target.notes), "config": config.to_dict(),
+            "scale": problem.scale, "notes": list(notes), "config": config.to_dict(),
             "fingerprint": fingerprint(table, problem.y).to_dict(),
             "environment": {"python": platform.python_version(), "platform": platform.platform(),
                             "cores": os.cpu_count(), "tabwright": version("tabwright")},

@@ -193,7 +193,7 @@ words = st.sampled_from(["a", " b", "1", "NA", "", "?"])
 scalars = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-5, 5) | words
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(scalars, min_size=2, max_size=30))
 def test_any_mixture_becomes_a_column(values):
     frame = pd.DataFrame({"v": pd.Series(values, dtype=object), "w": range(len(values))})

@@ -36,7 +36,7 @@ words = st.text(st.sampled_from("abcxyz ,;|\t'äéß€\"."), min_size=1, max_si
 rows = st.lists(st.tuples(st.integers(-999, 10**6), st.floats(-1e6, 1e6), words), min_size=2, max_size=12)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows, st.sampled_from([",", ";", "\t", "|"]),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252", "utf-16-le"]),

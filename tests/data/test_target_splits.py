@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tabwright.data.infer import infer_schema
@@ -104,7 +104,6 @@ def is_partition(folds, n):
         assert sorted([*train, *valid]) == list(range(n))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=4, max_size=80), st.integers(2, 6), st.integers(0, 3))
 def test_stratified_folds(y, k, seed):
     codes = np.unique(y, return_inverse=True)[1]
@@ -118,7 +117,6 @@ def test_stratified_folds(y, k, seed):
     assert all((a == b).all() for a, b in zip(folds.valid, again.valid, strict=True))
 
 
-@settings(deadline=None)
 @given(st.integers(2, 200), st.integers(2, 6))
 def test_regression_folds(n, k):
     y = np.random.default_rng(n).lognormal(size=n)
@@ -129,7 +127,6 @@ def test_regression_folds(n, k):
     assert np.ptp([ranks[v].mean() for v in folds.valid]) <= 2 * k
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=4, max_size=80).filter(lambda g: len(set(g)) > 1), st.integers(2, 5))
 def test_groups_stay_whole(groups, k):
     y = np.arange(len(groups)) % 2
@@ -150,7 +147,6 @@ def test_grouped_folds_are_even_in_size_and_classes():
     assert np.ptp([len(v) for v in folds.valid]) < 100
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=3, max_size=80).filter(lambda t: len(set(t)) > 1), st.integers(1, 5))
 def test_time_runs_forward(times, k):
     folds = make_folds(len(times), np.zeros(len(times)), Task.REGRESSION, k, 0, time=times)

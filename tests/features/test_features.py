@@ -32,7 +32,7 @@ def table_of(kinds=None, **columns):
     return Table.from_frame(frame, infer_schema(frame, None, overrides=kinds))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)))
 def test_calendar_is_pythons(moment):
     seconds = np.array([(moment - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)]) / 1e6
@@ -47,7 +47,7 @@ def test_calendar_is_pythons(moment):
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.one_of(st.none(), st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))), min_size=2, max_size=30

@@ -65,7 +65,7 @@ def scored(forest, X):
     return score(graph.build({}), X)[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), n_outputs=st.integers(1, 4), n_trees=st.integers(1, 12),
        depth=st.integers(1, 30), members=st.booleans())
 def test_random_forests_score_as_a_walk(seed, n_outputs, n_trees, depth, members):

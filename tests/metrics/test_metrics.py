@@ -35,7 +35,7 @@ REFERENCE = {
 
 
 @pytest.mark.parametrize(("name", "task"), REFERENCE, ids=str)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), rows=st.integers(20, 120), weighted=st.booleans(), coarse=st.booleans())
 def test_equals_scikit_learn(name, task, seed, rows, weighted, coarse):
     y, _, prediction = sample(task, rows, seed)

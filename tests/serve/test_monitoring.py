@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
-import tempfile
 import time
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -137,29 +134,6 @@ def test_ids():
     for wrong in (altered, made[0][:-1], "", "x" * 48, "é" * 48, other.make(b"abcd", [0], [1.0])[0]):
         with pytest.raises(ValueError):  # noqa: PT011 - the message is the id
             ids.read(wrong)
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    """The URL of a real PostgreSQL cluster made for these tests."""
-    programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
-    folder = tmp_path_factory.mktemp("pg")
-    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
-    data = Path(tempfile.gettempdir()) / f"tabwright-pg-{os.getpid()}"  # that user may not enter the test folder
-    data.mkdir()
-    if as_user:
-        subprocess.run(["chown", "postgres", str(data)], check=True)
-    try:
-        command = [*as_user, str(programs / "initdb"), "-D", str(data / "db"), "-A", "trust", "-U", "tw", "--no-sync"]
-        subprocess.run(command, check=True, capture_output=True, cwd="/")
-        options = f"-k {data} -c listen_addresses= -c fsync=off"
-        control = [*as_user, str(programs / "pg_ctl"), "-D", str(data / "db"), "-w", "-l", str(data / "log")]
-        subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True, cwd="/")
-        yield f"postgresql://tw@/postgres?host={data}"
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd="/")
-    finally:
-        subprocess.run(["rm", "-rf", str(data)], check=True)
-    assert folder.is_dir()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -68,7 +68,7 @@ def test_generated_requests_find_no_fault(models):
                     continue
 
                 @given(case=result.ok().as_strategy(generation_mode=mode))
-                @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None,
+                @settings(max_examples=30, suppress_health_check=list(HealthCheck), database=None,
                           derandomize=True, phases=[Phase.generate])  # fmt: skip
                 def ask(case):
                     tried.append(case.operation.label)

@@ -65,13 +65,13 @@ def same(a, b):
     return type(a) is type(b) and a == b
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(values)
 def test_codec_round_trip(value):
     assert same(value, CODEC.loads(CODEC.dumps(value)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_one_altered_byte_is_refused(data):
     stored = bytearray(CODEC.dumps(Thing("a", np.arange(5))))

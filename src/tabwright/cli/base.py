@@ -55,18 +55,22 @@ def reading_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_data(args: argparse.Namespace) -> Any:
     """The frame that DATA and :func:`reading_arguments` name."""
-    from tabwright.data.delimited import ReadOptions
     from tabwright.data.readers import read_table
 
     if args.query is not None:
         from tabwright.data.sql import read_sql
 
         return read_sql(args.data, args.query)
+    return read_table(args.data, reading_options(args))
+
+
+def reading_options(args: argparse.Namespace) -> Any:
+    """The :class:`tabwright.data.delimited.ReadOptions` of :func:`reading_arguments`."""
+    from tabwright.data.delimited import ReadOptions
+
     sheet = args.sheet if args.sheet is None or not args.sheet.isdigit() else int(args.sheet)
-    return read_table(args.data, ReadOptions(
-        args.delimiter, args.decimal, args.encoding, 0 if sheet is None else sheet, not args.no_header,
-        tuple(args.null_value),
-    ))  # fmt: skip
+    return ReadOptions(args.delimiter, args.decimal, args.encoding, 0 if sheet is None else sheet, not args.no_header,
+                       tuple(args.null_value))  # fmt: skip
 
 
 def kind_arguments(parser: argparse.ArgumentParser) -> None:

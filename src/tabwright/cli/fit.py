@@ -14,13 +14,14 @@ from tabwright.cli.base import (
     kind_arguments,
     kinds_of,
     limit_arguments,
-    read_data,
     reading_arguments,
+    reading_options,
 )  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", help="CSV, TSV, JSON lines, Parquet, Feather or Excel file")
+    parser.add_argument("data", help="CSV, TSV, JSON lines, Parquet, Feather or Excel file; a folder or glob of CSV "
+                        "or Parquet files, here or at s3://, gs://, abfs://; a database's address, with --query")
     parser.add_argument("--target", required=True, metavar="T", help="column to predict")
     parser.add_argument("--out", required=True, metavar="RUN", help="folder for the run")
     parser.add_argument("--task", choices=("auto", "classification", "regression"), default="auto")
@@ -34,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--include-families", metavar="A,B", help="only these model families")
     parser.add_argument("--exclude-families", metavar="A,B", help="all but these model families")
     parser.add_argument("--nfolds", default="auto", metavar="K", help="folds, 1 for a hold-out (default: %(default)s)")
+    parser.add_argument("--search-rows", default="auto", metavar="N", help="search on a sample of so many rows, then "
+                        "fit the best on all in blocks (default: where memory does not hold the table)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights-column", metavar="C")
     parser.add_argument("--group-column", metavar="C", help="rows of one group stay in one fold")
@@ -51,18 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from tabwright.api import AutoMLRegressor
     from tabwright.cli.show import show_run
-    from tabwright.errors import DataError, OptionError
+    from tabwright.errors import OptionError
+    from tabwright.inputs import Given, Roles, gather
+    from tabwright.search.budget import Budget
+    from tabwright.store.run_dir import RunDir
 
     started = time.monotonic()
     if args.export and not Path(args.export).resolve().parent.is_dir():
         raise OptionError(
             "--export", f"is {args.export!r}, in a folder that does not exist", "name a folder that exists"
         )
-    frame = read_data(args)
-    if args.target not in frame.columns:
-        listed = ", ".join(map(repr, list(frame.columns)[:20]))
-        raise DataError(f"There is no column {args.target!r} in {args.data}, which has {listed}", "name one of them")
     options: dict[str, Any] = {
         k: getattr(args, k)
         for k in ("max_runtime_secs", "max_models", "max_runtime_secs_per_model", "max_memory_mib", "max_disk_mib",
@@ -76,14 +79,16 @@ def run(args: argparse.Namespace) -> int:
     limits = {"latency_us": args.max_latency_us, "latency_p99_us": args.max_latency_p99_us,
               "size_mib": args.max_size_mib, "memory_mib": args.max_model_memory_mib}  # fmt: skip
     options["constraints"] = {k: v for k, v in limits.items() if v is not None} or None
-    made = estimator_for(frame[args.target], args.task)(
-        **options, export_checkpoints_dir=args.out, progress=False if args.quiet else "auto"
-    )
-    made._started = started  # reading the file counts
-    columns = {k: getattr(args, k) for k in ("weights_column", "group_column", "time_column")}
-    with warnings.catch_warnings():
+    options |= {"export_checkpoints_dir": args.out, "progress": False if args.quiet else "auto"}
+    config = AutoMLRegressor(**options)._config(kinds_of(args))
+    budget, run_dir = Budget(config.budget_s, started), RunDir.create(args.out)
+    roles = Roles(args.target, args.weights_column, args.group_column, args.time_column)
+    search_rows = args.search_rows if args.search_rows == "auto" else _whole(args.search_rows)
+    with warnings.catch_warnings(), run_dir.discarded_on_error():
         warnings.simplefilter("ignore", UserWarning)  # notes are printed below
-        made.fit(frame, target=args.target, kinds=kinds_of(args), **columns)
+        given = Given(args.data, None, roles, None, args.query, search_rows, reading_options(args))
+        inputs = gather(given, config, run_dir, budget)
+        made = estimator_for(inputs.y, args.task)(**options)._search(inputs, config, run_dir, budget)
     show_run(made)
     if args.export:
         print(made.export(Path(args.export)))

@@ -16,6 +16,7 @@ import numpy as np
 
 from tabwright.data.arrow import frame_from_arrow
 from tabwright.data.delimited import ReadOptions, read_csv
+from tabwright.data.places import is_address
 from tabwright.errors import DataError
 from tabwright.names import clean_names
 
@@ -35,8 +36,9 @@ def read_table(source: Any, options: ReadOptions | None = None) -> pd.DataFrame:
     ----------
     source : str, Path or table
         A CSV, TSV, JSON, JSON lines, Parquet, Feather or Excel file (also packed: .gz, .zip, .zst, .bz2, .xz), or
-        its http(s) address; or a pandas, polars or Arrow table, a 2-D or structured NumPy array, a list of
-        lists or of dicts, or a dict of columns.
+        its http(s) address; a folder or a glob of CSV or Parquet files, here or at s3://, gs://, abfs://; or a
+        pandas, polars or Arrow table, a 2-D or structured NumPy array, a list of lists or of dicts, or a dict of
+        columns.
     options : ReadOptions, optional
 
     Returns
@@ -63,12 +65,12 @@ def read_table(source: Any, options: ReadOptions | None = None) -> pd.DataFrame:
     frame = frame.reset_index(drop=True)
     frame.columns = names
     if options.null_values:
-        frame = _emptied(frame, options.null_values)
+        frame = emptied(frame, options.null_values)
     frame.attrs = {NOTES: (*frame.attrs.get(NOTES, ()), *notes)}
     return frame
 
 
-def _emptied(frame: pd.DataFrame, words: tuple[str, ...]) -> pd.DataFrame:
+def emptied(frame: pd.DataFrame, words: tuple[str, ...]) -> pd.DataFrame:
     """The frame with these words made missing in columns of text."""
     import pandas as pd
 
@@ -84,12 +86,12 @@ def _read_source(source: str, options: ReadOptions) -> pd.DataFrame:
     scheme = urlparse(source).scheme
     if scheme in ("http", "https"):
         name, data = PurePosixPath(urlparse(source).path).name, _download(source)
-    elif len(scheme) > 1 and "://" in source and scheme != "file":
-        raise DataError(f"addresses that start with {scheme}:// can't be read", "copy the file here, or use http(s)")
+    elif in_many(source):
+        from tabwright.data.sampling import read_all  # which reads files of other forms by this module
+
+        return read_all(source, options)
     else:
         path = Path(urlparse(source).path if scheme == "file" else source).expanduser()
-        if path.is_dir() and any(path.rglob("*.parquet")):
-            return _parquet(str(path))
         _check_exists(path)
         if path.suffix.lower() in (".parquet", ".pq"):
             return _guard(lambda: _parquet(str(path)), path.name, "Parquet")
@@ -100,11 +102,17 @@ def _read_source(source: str, options: ReadOptions) -> pd.DataFrame:
     return _parse(name, data, options)
 
 
+def in_many(source: str) -> bool:
+    """Whether a source is a folder, a glob or the address of a store, and not one file here."""
+    if is_address(source) and not source.startswith("file://"):
+        return not source.startswith(("http://", "https://"))
+    path = Path(source).expanduser()
+    return path.is_dir() or (not path.exists() and any(c in source for c in "*?["))
+
+
 def _check_exists(path: Path) -> None:
     if path.is_file():
         return
-    if path.is_dir():
-        raise DataError(f"{str(path)!r} is a directory without .parquet files", "name a file")
     folder = path.parent
     names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
     near = difflib.get_close_matches(path.name, names, 3, 0.6)

@@ -1,14 +1,23 @@
-"""Tables in blocks, for files larger than memory: CSV and Parquet are streamed, other files are read and cut."""
+"""Tables in blocks, for what is larger than memory: files, folders and globs, here or in a cloud's store.
+
+CSV and Parquet are streamed, whatever else :func:`tabwright.data.readers.read_table` reads is read and cut. A block is
+an Arrow table; blocks of delimited text hold text alone, since the types of one say nothing of the next.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabwright.data.delimited import SAMPLE_CHARS, Dialect, encoding_of, sniff
+import numpy as np
+
+from tabwright.data.delimited import SAMPLE_CHARS, Dialect, ReadOptions, encoding_of, sniff
+from tabwright.data.places import Place, find
 from tabwright.data.readers import read_table
 from tabwright.errors import DataError
 from tabwright.names import clean_names
@@ -20,127 +29,273 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 8 << 20
 BLOCK_ROWS = 50_000
-_DELIMITED = (".csv", ".tsv", ".txt", ".tab")
+HEAD_BYTES = 4 << 20
+DELIMITED = (".csv", ".tsv", ".txt", ".tab")
+PARQUET = (".parquet", ".pq")
 
 
-class Blocks:
-    """The rows of a file as Arrow tables with the model's columns, always cut at the same places.
+class Stream:
+    """A table as blocks of rows, always cut at the same places.
 
     Parameters
     ----------
-    path : Path
-    schema : Schema
-        Whose used columns are read.
+    source : str
+        A file, a folder of files, a glob (``data/2024-*.csv``), or such an address (``s3://bucket/folder``); all files
+        of one form with the same columns. Folders named ``column=value`` are columns.
+    options : ReadOptions, optional
+
+    Raises
+    ------
+    DataError
+        If there are no such files.
     """
 
-    def __init__(self, path: Path, schema: Schema) -> None:
-        self.path, self._schema = path, schema
-        self.size_bytes = path.stat().st_size if path.is_file() else 0
+    def __init__(self, source: str, options: ReadOptions | None = None) -> None:
+        self.source, self._options = source, options or ReadOptions()
+        self.places = find(source, (*DELIMITED, *PARQUET))
+        self.size_bytes = sum(place.size for place in self.places)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Column names, clean and in order."""
+        first = self.places[0]
+        if first.form in PARQUET:
+            return clean_names([*_parquet_names(first), *first.keys])[0]
+        if first.form in DELIMITED:
+            return [*self._look(first)[2], *first.keys]
+        return list(self._whole(first).columns)
+
+    @cached_property
+    def n_rows(self) -> int:
+        """Rows, as Parquet files tell them; of other files as their size suggests."""
+        if all(place.form in PARQUET for place in self.places):
+            return sum(_parquet(place).metadata.num_rows for place in self.places)
+        first = self.places[0]
+        if first.form not in DELIMITED:
+            return sum(len(self._whole(place)) for place in self.places)
+        with first.raw() as raw, first.unpacked(raw) as opened:
+            head = opened.read(HEAD_BYTES)
+            read = raw.tell() if len(head) == HEAD_BYTES else first.size
+        return int(self.size_bytes * head.count(b"\n") / max(1, read))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether blocks hold text alone."""
+        return self.places[0].form in DELIMITED
+
+    @cached_property
+    def decimal(self) -> str:
+        """The decimal sign of numbers in text."""
+        return self._look(self.places[0])[1].decimal if self.is_text else "."
+
+    def blocks(self, columns: Sequence[str], seed: int | None = None) -> Iterator[tuple[pa.Table, float]]:
+        """Blocks of some columns, each with the share of the whole that has been read, 0 to 1.
+
+        With ``seed``, files and the row groups of Parquet files come in an order drawn by it, so that the first blocks
+        are a fair part of all.
+
+        Raises
+        ------
+        DataError
+            If a file is no table, or lacks a column.
+        """
+        units = self._units()
+        if seed is not None:
+            units = [units[k] for k in np.random.default_rng(seed).permutation(len(units))]
+        total, before = max(1, sum(unit.size for unit in units)), 0
+        for unit in units:
+            place = unit.place
+            try:
+                for table, share in self._read(unit, columns):
+                    yield table, min(1.0, (before + share * unit.size) / total)
+            except OSError as error:
+                raise DataError(f"{place.path!r} can't be read: {error}", "check that the file is whole") from error
+            before += unit.size
+
+    def _units(self) -> list[_Unit]:
+        units = []
+        for place in self.places:
+            groups = _parquet(place).metadata if place.form in PARQUET else None
+            if groups is None or groups.num_row_groups == 0:
+                units.append(_Unit(place, None, max(1, place.size)))
+            else:
+                sizes = [groups.row_group(k).total_byte_size for k in range(groups.num_row_groups)]
+                units += [_Unit(place, k, max(1, size)) for k, size in enumerate(sizes)]
+        return units
+
+    def _read(self, unit: _Unit, columns: Sequence[str]) -> Iterator[tuple[pa.Table, float]]:
+        place = unit.place
+        inside = [name for name in columns if name not in place.keys]
+        if place.form in PARQUET:
+            found = self._parquet(unit, inside)
+        elif place.form in DELIMITED:
+            found = self._delimited(place, inside)
+        else:
+            found = self._cut(place, inside)
+        for table, share in found:
+            yield _with_keys(table, place.keys, columns), share
+
+    def _parquet(self, unit: _Unit, columns: Sequence[str]) -> Iterator[tuple[pa.Table, float]]:
+        import pyarrow as pa
+
+        with _parquet(unit.place) as file:
+            stored = file.schema_arrow.names
+            clean = clean_names(stored)[0]
+            _require(unit.place, clean, columns)
+            chosen = {new: old for old, new in zip(stored, clean, strict=True)}
+            groups = None if unit.group is None else [unit.group]
+            total = file.metadata.num_rows if unit.group is None else file.metadata.row_group(unit.group).num_rows
+            seen = 0
+            for batch in file.iter_batches(BLOCK_ROWS, groups, [chosen[name] for name in columns]):
+                seen += batch.num_rows
+                table = pa.Table.from_batches([batch])
+                back = {old: new for new, old in chosen.items()}
+                yield table.rename_columns([back[name] for name in table.column_names]), seen / max(1, total)
+
+    def _whole(self, place: Place) -> Any:
+        if place.remote:
+            raise DataError(f"{place.path!r} is neither CSV nor Parquet", "copy the file here first")
+        return read_table(place.path, self._options)
+
+    def _cut(self, place: Place, columns: Sequence[str]) -> Iterator[tuple[pa.Table, float]]:
+        import pyarrow as pa
+
+        frame = self._whole(place)
+        _require(place, list(frame.columns), columns)
+        for start in range(0, len(frame), BLOCK_ROWS):
+            part = frame.iloc[start : start + BLOCK_ROWS][list(columns)]
+            yield pa.Table.from_pandas(part, preserve_index=False), min(1.0, (start + len(part)) / len(frame))
+
+    def _delimited(self, place: Place, columns: Sequence[str]) -> Iterator[tuple[pa.Table, float]]:
+        import pyarrow as pa
+        from pyarrow import csv as pacsv
+
+        encoding, dialect, names = self._look(place)
+        _require(place, names, columns)
+        read = pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=names,
+                                 skip_rows=int(self._options.header), encoding=encoding)  # fmt: skip
+        parse = pacsv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
+        convert = pacsv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns))
+        try:
+            with place.raw() as raw:
+                for batch in pacsv.open_csv(place.unpacked(raw), read, parse, convert):
+                    yield pa.Table.from_batches([batch]), min(1.0, raw.tell() / max(place.size, 1))
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            reason = str(error).split("\n")[0]
+            raise DataError(
+                f"{Path(place.path).name!r} is not an even table of text: {reason}",
+                "give every line the same number of fields, quoting those that hold the delimiter",
+            ) from None
+
+    def _look(self, place: Place) -> tuple[str, Dialect, list[str]]:
+        """Encoding, dialect and column names, from the file's first bytes."""
+        with place.raw() as raw, place.unpacked(raw) as opened:
+            head = opened.read(HEAD_BYTES)
+        whole = head[: head.rfind(b"\n") + 1] or head if len(head) == HEAD_BYTES else head
+        name = Path(place.path).name
+        encoding = self._options.encoding or encoding_of(whole, name)
+        text = whole.decode(encoding)[:SAMPLE_CHARS]
+        if not text.strip():
+            raise DataError(f"the file {name!r} is empty", "pass a file with a header and rows")
+        delimiter = self._options.delimiter or ("\t" if place.form in (".tsv", ".tab") else None)
+        dialect = sniff(text, delimiter, self._options.decimal)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, quotechar=dialect.quote)
+        first = next(reader)
+        header = first if self._options.header else [f"column_{k + 1}" for k in range(len(first))]
+        return encoding, dialect, clean_names(header)[0]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """What is read in one go: a file, or a row group of one."""
+
+    place: Place
+    group: int | None
+    size: int
+
+
+def _parquet(place: Place) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(place.raw())
+    except (pa.ArrowInvalid, OSError) as error:
+        problem = f"{Path(place.path).name!r} can't be read as Parquet: {error}"
+        raise DataError(problem, "check that the file is whole") from None
+
+
+def _parquet_names(place: Place) -> list[str]:
+    with _parquet(place) as file:
+        return [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
+
+
+def _require(place: Place, there: Sequence[str], wanted: Sequence[str]) -> None:
+    lacking = [name for name in wanted if name not in there]
+    if lacking:
+        listed = ", ".join(map(repr, lacking[:5]))
+        raise DataError(f"{place.path!r} lacks the columns {listed}", "pass files that all have the same columns")
+
+
+def _with_keys(table: pa.Table, keys: Mapping[str, str], columns: Sequence[str]) -> pa.Table:
+    """The table with its folder's keys as columns of text, in the order asked for."""
+    import pyarrow as pa
+
+    for name in columns:
+        if name in keys:
+            table = table.append_column(name, pa.array([keys[name]] * table.num_rows, pa.string()))
+    return table.select(list(columns))
+
+
+class Blocks:
+    """The rows of a table as Arrow tables with a schema's columns, numbers of text already read.
+
+    Parameters
+    ----------
+    source : str, Path or Stream
+    schema : Schema
+        Whose used columns are read.
+    extra : sequence of str
+        Further columns, as they are.
+    seed : int, optional
+        See :meth:`Stream.blocks`.
+    """
+
+    def __init__(
+        self, source: str | Path | Stream, schema: Schema, extra: Sequence[str] = (), seed: int | None = None
+    ) -> None:
+        self.stream = source if isinstance(source, Stream) else Stream(str(source))
+        self._schema, self._extra, self._seed = schema, tuple(extra), seed
 
     def __iter__(self) -> Iterator[tuple[pa.Table, float]]:
-        """Each block with the share of the file that has been read, 0 to 1.
+        """Each block with the share that has been read, 0 to 1.
 
         Raises
         ------
         DataError
             If it is no table, or lacks columns.
         """
-        names = [suffix.lower() for suffix in self.path.suffixes]
-        plain = names[-2] if len(names) > 1 and names[-1] == ".gz" else names[-1] if names else ""
-        try:
-            if plain in _DELIMITED and self.path.is_file():
-                yield from self._delimited()
-            elif plain in (".parquet", ".pq") and self.path.is_file():
-                yield from self._parquet()
-            else:
-                yield from self._whole()
-        except OSError as error:
-            raise DataError(f"{str(self.path)!r} can't be read: {error}", "check that the file is whole") from error
-
-    def _parquet(self) -> Iterator[tuple[pa.Table, float]]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            file = pq.ParquetFile(self.path)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{self.path.name!r} can't be read as Parquet: {error}", "check that the file is whole"
-                            ) from None
-        with file:
-            stored = file.schema_arrow.names
-            clean = clean_names(stored)[0]
-            require_columns(clean, self._schema)
-            wanted = {c.name for c in self._schema.used}
-            chosen = {old: new for old, new in zip(stored, clean, strict=True) if new in wanted}
-            total, seen = max(file.metadata.num_rows, 1), 0
-            for batch in file.iter_batches(BLOCK_ROWS, columns=list(chosen)):
-                seen += batch.num_rows
-                table = pa.Table.from_batches([batch])
-                yield table.rename_columns([chosen[name] for name in table.column_names]), seen / total
-
-    def _whole(self) -> Iterator[tuple[pa.Table, float]]:
-        import pyarrow as pa
-
-        frame = read_table(self.path)
-        require_columns(frame.columns, self._schema)
-        frame = frame[[c.name for c in self._schema.used]]
-        for start in range(0, len(frame), BLOCK_ROWS):
-            part = frame.iloc[start : start + BLOCK_ROWS]
-            yield pa.Table.from_pandas(part, preserve_index=False), min(1.0, (start + len(part)) / len(frame))
-
-    def _delimited(self) -> Iterator[tuple[pa.Table, float]]:
-        import pyarrow as pa
-        from pyarrow import csv as pacsv
-
-        with pa.input_stream(str(self.path), compression="detect") as opened:
-            head = opened.read(4 << 20)
-        encoding, dialect, names = self._look(head)
+        require_columns(self.stream.names, self._schema)
         wanted = {c.name: c for c in self._schema.used}
-        require_columns(names, self._schema)
-        read = pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=names, skip_rows=1,
-                                 encoding=encoding)  # fmt: skip
-        parse = pacsv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
-        # as text, since the types of one block say nothing of the next
-        convert = pacsv.ConvertOptions(column_types=dict.fromkeys(wanted, pa.string()), include_columns=list(wanted))
-        try:
-            raw = self.path.open("rb")
-            with raw, pa.PythonFile(raw, "r") as counted:
-                packed = self.path.suffix.lower() == ".gz"
-                source = pa.CompressedInputStream(counted, "gzip") if packed else counted
-                for batch in pacsv.open_csv(source, read, parse, convert):
-                    table = pa.Table.from_batches([batch])
-                    yield _typed(table, wanted, dialect.decimal), min(1.0, raw.tell() / max(self.size_bytes, 1))
-        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-            reason = str(error).split("\n")[0]
-            raise DataError(
-                f"{self.path.name!r} is not an even table of text: {reason}",
-                "give every line the same number of fields, quoting those that hold the delimiter",
-            ) from None
-
-    def _look(self, head: bytes) -> tuple[str, Dialect, list[str]]:
-        """Encoding, dialect and column names, from the file's first bytes."""
-        whole = head[: head.rfind(b"\n") + 1] or head if len(head) == 4 << 20 else head
-        encoding = encoding_of(whole, self.path.name)
-        text = whole.decode(encoding)[:SAMPLE_CHARS]
-        if not text.strip():
-            raise DataError(f"the file {self.path.name!r} is empty", "pass a file with a header and rows")
-        tabs = any(suffix.lower() in (".tsv", ".tab") for suffix in self.path.suffixes)
-        dialect = sniff(text, "\t" if tabs else None)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, quotechar=dialect.quote)
-        return encoding, dialect, clean_names(next(reader))[0]
+        order = [name for name in self.stream.names if name in wanted]  # as they stand, whatever the schema's order
+        for table, share in self.stream.blocks([*order, *self._extra], self._seed):
+            yield (_typed(table, wanted, self.stream.decimal) if self.stream.is_text else table), share
 
 
 def _typed(table: pa.Table, columns: dict[str, Column], decimal: str) -> pa.Table:
     """Numbers as numbers where all of a block are; the rest stays text, which the schema reads or refuses."""
     for position, name in enumerate(table.column_names):
-        column = columns[name]
+        column = columns.get(name)
+        if column is None:
+            continue
         numeric = column.kind in (Kind.NUMERIC, Kind.INTEGER) and column.number_style is None
         if (numeric and not column.number_affixes) or column.dtype.lower().startswith(("int", "float", "uint")):
-            table = table.set_column(position, name, _as_numbers(table.column(position), decimal))
+            table = table.set_column(position, name, as_numbers(table.column(position), decimal))
     return table
 
 
-def _as_numbers(texts: Any, decimal: str) -> Any:
+def as_numbers(texts: Any, decimal: str) -> Any:
+    """A column of text as float64 where every cell is a number or empty; unchanged otherwise."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -152,3 +307,8 @@ def _as_numbers(texts: Any, decimal: str) -> Any:
         return pc.cast(plain, pa.float64())
     except pa.ArrowInvalid:
         return plain
+
+
+def text_options(options: ReadOptions, decimal: str) -> ReadOptions:
+    """How text that a stream's blocks were written to is read back."""
+    return replace(options, delimiter=",", decimal=decimal, encoding="utf-8", header=True)

@@ -122,8 +122,19 @@ def make_target(values: Any, name: str = "target", *, classification: bool) -> T
     return _classes(values, name) if classification else _regression(values, name)
 
 
-def read_target(values: Any, name: str, classes: tuple[Any, ...] | None) -> tuple[Array, Bools]:
+def read_target(
+    values: Any, name: str, classes: tuple[Any, ...] | None, unknown: str = "raise"
+) -> tuple[Array, Bools]:
     """A target column of new rows, as training read it.
+
+    Parameters
+    ----------
+    values : array-like, shape (n_rows,)
+    name : str
+    classes : tuple, optional
+        None in regression.
+    unknown : {"raise", "leave out"}
+        What becomes of rows of a class that training did not have.
 
     Returns
     -------
@@ -134,7 +145,7 @@ def read_target(values: Any, name: str, classes: tuple[Any, ...] | None) -> tupl
     Raises
     ------
     ColumnError
-        For a class that training did not have, or text in a numeric target.
+        For a class that training did not have, if that is not allowed, or text in a numeric target.
     """
     raw = coerce.as_array(values)
     if classes is None:
@@ -148,8 +159,11 @@ def read_target(values: Any, name: str, classes: tuple[Any, ...] | None) -> tupl
     known = {str(c): k for k, c in enumerate(classes)}
     codes = np.array([known.get(str(v), -1) for v in labels.tolist()], np.int64)
     if (codes < 0).any():
-        odd = labels.tolist()[int(np.argmax(codes < 0))]
-        raise ColumnError(name, f"holds the class {odd!r}, which training did not have", "leave such rows out")
+        if unknown == "raise":
+            odd = labels.tolist()[int(np.argmax(codes < 0))]
+            raise ColumnError(name, f"holds the class {odd!r}, which training did not have", "leave such rows out")
+        keep[np.flatnonzero(keep)[codes < 0]] = False
+        codes = codes[codes >= 0]
     return codes, keep
 
 

@@ -18,6 +18,7 @@ from tabwright.codec import write_atomic
 from tabwright.data.table import Table
 from tabwright.engine.base import FoldJob, FoldResult
 from tabwright.engine.distil import Block, lesson, made_up_rows, one_hot
+from tabwright.engine.everything import Facts, everything
 from tabwright.errors import FitError, NotExportableError
 from tabwright.features.base import TargetInfo
 from tabwright.features.recipe import (
@@ -38,7 +39,8 @@ from tabwright.models import family
 from tabwright.models.base import Columns, Family, FitContext, Sample, View, apply_link
 from tabwright.objectives.cost import measure_single
 from tabwright.objectives.design import ALL_ROWS
-from tabwright.pipeline import CODEC, FEATURES, FULL, TEACHER, FoldModel, Member, graph_inputs
+from tabwright.pipeline import CODEC, EVERYTHING, FEATURES, FULL, TEACHER, FoldModel, Member, graph_inputs
+from tabwright.store.origin import Origin
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Array, Floats, Ints, Task
 
@@ -89,6 +91,10 @@ class Session:
         seed = job.candidate.seed + max(0, job.fold)
         context = FitContext(self.task, self.n_classes, columns, seed, job.n_threads, deadline)
         train = self._sample(X_train, train_rows)
+        if EVERYTHING in job.candidate.params:
+            until = started + READING_SHARE * job.time_limit_s
+            train = self._everything(features, int(job.candidate.params[EVERYTHING]), until)
+            made = time.monotonic()
         if job.candidate.params.get(TEACHER):
             train = self._lesson(job, features, train, train_rows, made + TEACHING_SHARE * (deadline - made))
         valid = None if job.fold == ALL_ROWS else self._sample(X_valid, valid_rows)
@@ -111,6 +117,17 @@ class Session:
             value, getattr(model, "n_iterations", None), time.monotonic() - started, time.process_time() - cpu,
             tuple(stages), digest,
         )  # fmt: skip
+
+    def _everything(self, features: FittedFeatures, max_rows: int, deadline: float) -> Sample:
+        """All rows of the source but those that validate; see :mod:`tabwright.engine.everything`."""
+        origin = Origin.load(self.run)
+        if origin is None:
+            raise FitError("the run's table is all there is")
+        balanced = self.run.has_array("origin", "class_weights")
+        weights = self.run.load_array("origin", "class_weights") if balanced else None
+        facts = Facts(self.table.schema, self.mean, self.scale, weights)
+        held_out = self.run.load_array("origin", "held_out")
+        return everything(self.run, origin, facts, features, held_out, max_rows, deadline)
 
     def _measure(self, job: FoldJob, model: FoldModel) -> None:
         """What the model costs when it is exported alone; a candidate that can't be measured is one all the same."""
@@ -245,6 +262,7 @@ class Session:
         return hashlib.sha256(data).hexdigest()
 
 
+READING_SHARE = 0.5  # of the time limit of a fit on the whole source, after which it takes the rows that it has
 FIT_SHARE = 0.85  # of the time limit; the rest is for predicting the validation rows and writing
 SLOW_ENCODERS = frozenset({"text"})
 TEACHING_SHARE = 0.3  # of the time for a student, that its teacher may take

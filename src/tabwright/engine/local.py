@@ -229,9 +229,14 @@ class LocalEngine:
 def _memory(worker: _Worker) -> float:
     try:
         tree = [worker.watch, *worker.watch.children(recursive=True)]
-        return float(sum(p.memory_info().rss for p in tree)) / 2**20
+        return float(sum(_own(p.memory_info()) for p in tree)) / 2**20
     except psutil.Error:
         return 0.0
+
+
+def _own(info: Any) -> int:
+    """Resident bytes without those of mapped files, which the system takes back when it needs them."""
+    return int(info.rss) - int(getattr(info, "shared", 0))
 
 
 def _cpu(worker: _Worker) -> float:

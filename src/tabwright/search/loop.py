@@ -20,6 +20,7 @@ from tabwright.search.interactions import screen_run, stored
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
 from tabwright.search.strategy import Strategy
+from tabwright.search.whole import Whole
 from tabwright.store.journal import CandidateRecord, FoldRecord, Journal
 from tabwright.store.run_dir import RunDir
 
@@ -41,6 +42,7 @@ POLL_S = 0.25
 SCREEN_SHARE, MAX_SCREEN_S = 0.05, 4.0  # of the time left, that looking for interactions may take
 MIN_SCREEN_S = 0.3
 MIN_FOLD_S = 0.15
+UNTYPICAL = ("student", "whole")  # origins of candidates that learn from more rows than others
 REFIT_SHARE = 0.25  # of the budget, from whose last part on candidates are fitted on all rows where costs count
 MAX_REFITS = 4
 
@@ -93,6 +95,7 @@ class Search:
         self._active: list[Entry] = []
         self._derived = Derived(run, options.limits, strategy.families)
         self._refits: list[Entry] | None = None  # still to be begun, once it is time
+        self._whole: Whole | None = None  # proposes all that is still to be begun, once the search itself is over
         self.interrupted = False
 
     def restore(self) -> None:
@@ -102,7 +105,7 @@ class Search:
         for entry in self.state.entries.values():
             self.strategy.restore(entry.candidate)
             self._derived.restore(entry.candidate)
-            if entry.scores:
+            if entry.scores and entry.candidate.origin not in UNTYPICAL:
                 self._fold_seconds.setdefault(entry.candidate.family, []).append(entry.seconds / len(entry.scores))
             if entry.status == "ok":
                 self._tell(entry, entry.score)
@@ -110,6 +113,8 @@ class Search:
                 self._tell_stopped(entry)
             elif entry.status == "failed":
                 self.strategy.tell(entry.candidate, None, entry.seconds)
+            elif entry.candidate.origin == "whole":
+                entry.status = "cancelled"  # what it takes is worked out anew
             else:
                 self._active.append(entry)
         if self.strategy.interactions.found is None:
@@ -142,7 +147,34 @@ class Search:
             entry.status = "cancelled"
         return self.state
 
+    def run_last(self, engine: Engine, whole: Whole) -> State:
+        """After :meth:`run`: fit on the whole source, and nothing else, one candidate after the other."""
+        self.engine, self._whole, self._active = engine, whole, []
+        return self.run()
+
+    def _whole_job(self, whole: Whole) -> FoldJob | None:
+        left = min(self.budget.left_for_search(), 86_400.0)
+        found = None if self.disk.full or left < MIN_FOLD_S or self.engine.running() else whole.next(self.state, left)
+        if found is None:
+            return None
+        idea, seconds = found
+        candidate = self.strategy.add(idea.family, idea.params, idea.origin, counted=False)
+        assert candidate is not None
+        self._begin(candidate).scheduled.add(0)
+        return FoldJob(candidate, 0, seconds, self.engine.n_threads, bool(self.options.costs))
+
+    def _begin(self, candidate: Candidate) -> Entry:
+        entry = self.state.entries[candidate.model_id] = Entry(candidate)
+        self.journal.add_candidate(
+            CandidateRecord(candidate.model_id, candidate.family, candidate.params, candidate.seed, candidate.origin,
+                            clock.now())
+        )  # fmt: skip
+        self._active.append(entry)
+        return entry
+
     def _next_job(self) -> FoldJob | None:
+        if self._whole is not None:
+            return self._whole_job(self._whole)
         if not self.disk.full and (job := self._refit_job()) is not None:
             return job
         for entry in self._active:
@@ -156,14 +188,7 @@ class Search:
         candidate = self._derive() or self.strategy.ask(self._affordable)
         if candidate is None:
             return None
-        entry = Entry(candidate)
-        self.state.entries[candidate.model_id] = entry
-        self.journal.add_candidate(
-            CandidateRecord(candidate.model_id, candidate.family, candidate.params, candidate.seed, candidate.origin,
-                            clock.now())
-        )  # fmt: skip
-        self._active.append(entry)
-        return self._fold_job(entry)
+        return self._fold_job(self._begin(candidate))
 
     def _fold_job(self, entry: Entry) -> FoldJob | None:
         todo = [k for k in range(self.problem.n_folds) if k not in entry.scheduled]
@@ -280,7 +305,7 @@ class Search:
             self.disk.give_back(entry)
             return
         entry.add(job.fold, result, outcome.peak_memory_mib)
-        if entry.candidate.origin != "student":  # which learns from more rows than others
+        if entry.candidate.origin not in UNTYPICAL:
             self._fold_seconds.setdefault(job.candidate.family, []).append(outcome.seconds)
         if entry.status != "running":
             self.disk.give_back(entry)

@@ -32,6 +32,7 @@ class Entry:
     scheduled: set[int] = field(default_factory=set)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    fit_seconds: float = 0.0  # of the family alone, without features
     peak_memory_mib: float = 0.0
     iterations: list[int] = field(default_factory=list)
     status: str = "running"  # running, ok, failed, pruned, cancelled
@@ -41,10 +42,16 @@ class Entry:
     refitted: bool = False  # whether there is a model of all rows
     discarded: bool = False  # its fold models are gone: it stays on the board, but no ensemble can hold it
 
+    @property
+    def rounds(self) -> float:
+        """Mean of the iterations that its folds have found best, at least 1."""
+        return max(1.0, sum(self.iterations) / max(1, len(self.iterations)))
+
     def add(self, fold: int, result: FoldResult, peak_memory_mib: float) -> None:
         self.scores[fold] = result.score
         self.seconds += result.seconds
         self.cpu_seconds += result.cpu_seconds
+        self.fit_seconds += dict(result.stage_seconds).get("fit", result.seconds)
         self.peak_memory_mib = max(self.peak_memory_mib, peak_memory_mib)
         if result.n_iterations is not None:
             self.iterations.append(result.n_iterations)

@@ -95,11 +95,11 @@ class Strategy:
         self._asked += 1
         return self._propose(self._pick(names))
 
-    def add(self, family: str, params: Params, origin: str) -> Candidate | None:
-        """A candidate made elsewhere, named here; None if ``max_models`` is reached."""
-        if not self.has_room:
+    def add(self, family: str, params: Params, origin: str, *, counted: bool = True) -> Candidate | None:
+        """A candidate made elsewhere, named here; None if ``max_models``, where it counts, is reached."""
+        if counted and not self.has_room:
             return None
-        self._asked += 1
+        self._asked += counted
         self._counts[family] = self._counts.get(family, 0) + 1
         return Candidate(model_id(family, self._counts[family]), family, params, self._seed, origin)
 

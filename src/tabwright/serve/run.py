@@ -69,9 +69,10 @@ def _serve(uvicorn: Any, config: Config) -> int:
 
         server = uvicorn.Server(uvicorn.Config(Application(config), **options))
         sockets = [_bound(server.config, config)]
+        # A signal that comes before uvicorn takes them must not be lost; it raises them again once it has stopped.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: setattr(server, "should_exit", True))
         _announce(config, sockets[0])
-        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again once it has stopped in good order
-            signal.signal(number, signal.SIG_IGN)
         server.run(sockets=sockets)
         return 0
     from uvicorn.supervisors import Multiprocess

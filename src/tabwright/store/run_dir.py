@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -123,6 +124,21 @@ class RunDir:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    @contextlib.contextmanager
+    def discarded_on_error(self) -> Iterator[None]:
+        """Remove what was written so far if an error ends the block before there is a run that could be resumed."""
+        try:
+            yield
+        except BaseException:
+            self.release()
+            if not self.config_file.exists():
+                with contextlib.suppress(OSError):
+                    (self.path / "lock").unlink(missing_ok=True)
+                    shutil.rmtree(self.path / "source", ignore_errors=True)
+                    for folder in (self.table_dir, self.features_dir, self.folds_dir, self.path):
+                        folder.rmdir()  # only where it is empty
+            raise
 
     def journal(self) -> Journal:
         """The journal, to be written to."""

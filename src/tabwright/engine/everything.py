@@ -1,0 +1,158 @@
+"""Feature matrices of tables larger than memory: made block by block, kept on disk, mapped by what learns from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tabwright.codec import write_atomic
+from tabwright.data.arrow import frame_from_arrow
+from tabwright.data.readers import emptied
+from tabwright.data.stream import Blocks
+from tabwright.data.table import Table
+from tabwright.data.target import read_target
+from tabwright.errors import ColumnError, OutOfTimeError
+from tabwright.features.recipe import FittedFeatures
+from tabwright.models.base import Sample
+from tabwright.pipeline import CODEC
+from tabwright.schema import Schema
+from tabwright.store.origin import Origin, matrices_dir
+from tabwright.store.run_dir import RunDir
+from tabwright.types import Array, Floats, Ints
+
+MAX_ODD = 1000  # rows of a block that may be left out for what a column holds
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What turns a target column into what models learn."""
+
+    schema: Schema
+    mean: float
+    scale: float
+    class_weights: Floats | None  # (n_classes,), where classes are to be balanced
+
+
+def everything(
+    run: RunDir, origin: Origin, facts: Facts, features: FittedFeatures, held_out: Ints, max_rows: int,
+    deadline: float,
+) -> Sample:  # fmt: skip
+    """All rows but those held out, mapped from disk.
+
+    Parameters
+    ----------
+    run, origin, facts
+    features : FittedFeatures
+        Fitted on the run's sample.
+    held_out : int64
+        Places of rows, ascending, in the order of reading, that are left out.
+    max_rows : int
+        A random part of so many rows is taken where there are more.
+    deadline : float
+        Monotonic time at which reading stops, with the rows so far (files and row groups come in random order).
+
+    Raises
+    ------
+    OutOfTimeError
+        If nothing could be read by then.
+    """
+    key = hashlib.sha256(CODEC.dumps(features) + str(max_rows).encode()).hexdigest()[:16]
+    folder = matrices_dir(run) / key
+    if not (folder / "facts.json").exists():
+        _write(folder, origin, facts, features, held_out, max_rows, deadline)
+    return _mapped(folder)
+
+
+def _write(
+    folder: Path, origin: Origin, facts: Facts, features: FittedFeatures, held_out: Ints, max_rows: int,
+    deadline: float,
+) -> None:  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    width, n = len(features.names), 0
+    kind = "<i8" if facts.schema.classes is not None else "<f8"
+    weighted = origin.weight is not None or facts.class_weights is not None
+    with (folder / "X.f32").open("wb") as X, (folder / "y").open("wb") as y, (folder / "weight").open("wb") as weight:
+        for table, target, weights in _rows(origin, facts, held_out, max_rows):
+            features.apply(table).tofile(X)
+            target.astype(kind).tofile(y)
+            if weighted:
+                weights.astype("<f8").tofile(weight)
+            n += table.n_rows
+            if time.monotonic() > deadline:
+                break
+    if not n:
+        raise OutOfTimeError("no row could be read in time")
+    found = {"n": n, "width": width, "y": kind, "weighted": weighted}
+    write_atomic(folder / "facts.json", json.dumps(found).encode())
+
+
+def _mapped(folder: Path) -> Sample:
+    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
+    n = int(facts["n"])
+    X: Floats = np.memmap(folder / "X.f32", np.float32, "r", shape=(n, int(facts["width"])))
+    y: Array = np.memmap(folder / "y", facts["y"], "r", shape=(n,))
+    if not facts["weighted"]:
+        return Sample(X, y)
+    weight = np.fromfile(folder / "weight", "<f8")
+    return Sample(X, y, weight / weight.mean())
+
+
+def _rows(
+    origin: Origin, facts: Facts, held_out: Ints, max_rows: int
+) -> Iterator[tuple[Table, Array, Floats]]:
+    """Canonical rows with what is to be learned of them."""
+    options, before = origin.read_options, 0
+    share = max_rows / max(1, origin.n_rows)
+    rng = np.random.default_rng(origin.seed + 1)
+    extra = [origin.target, *([origin.weight] if origin.weight else [])]
+    for block, _ in Blocks(origin.stream(), facts.schema, extra, origin.seed):
+        n = block.num_rows
+        keep = np.ones(n, bool) if share >= 1.0 else rng.random(n) < share
+        inside = held_out[np.searchsorted(held_out, before) : np.searchsorted(held_out, before + n)]
+        keep[inside - before] = False
+        before += n
+        frame = emptied(frame_from_arrow(block.filter(keep)), options.null_values)
+        y, known = read_target(frame[origin.target], origin.target, facts.schema.classes, unknown="leave out")
+        weight = _weight(frame, origin, known)
+        if facts.class_weights is not None:
+            weight = weight * facts.class_weights[y]
+        if facts.schema.classes is None:
+            y = (y - facts.mean) / facts.scale
+        frame = frame[known].reset_index(drop=True)
+        table, kept = _canonical(frame, facts.schema)
+        if table.n_rows:
+            yield table, y[kept], weight[kept]
+
+
+def _weight(frame: Any, origin: Origin, known: Any) -> Floats:
+    import pandas as pd
+
+    if origin.weight is None:
+        return np.ones(int(known.sum()))
+    found = np.asarray(pd.to_numeric(frame[origin.weight], errors="coerce"), np.float64)[known]
+    return np.where(np.isfinite(found) & (found > 0), found, 0.0)
+
+
+def _canonical(frame: Any, schema: Schema) -> tuple[Table, Ints]:
+    """The frame's rows in canonical form, and which they are.
+
+    Those with a cell that is not of its column's kind are left out: the sample that kinds were found from had none.
+    """
+    rows = np.arange(len(frame))
+    for _ in range(MAX_ODD):
+        try:
+            return Table.from_frame(frame, schema), rows
+        except ColumnError as error:
+            if error.row is None:
+                raise
+            keep = np.arange(len(frame)) != error.row
+            frame, rows = frame[keep].reset_index(drop=True), rows[keep]
+    raise ColumnError("source", f"has more than {MAX_ODD} rows in a block that are not of the columns' kinds",
+                      "name the kinds with --kind, or clean the table")  # fmt: skip
