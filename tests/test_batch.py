@@ -71,6 +71,20 @@ def written(frame, path):
 FILES = ("t.csv", "t.parquet", "t.csv.gz", "t_comma.csv", "t_utf16.csv", "t_tabs.tsv", "t.jsonl")
 
 
+@pytest.mark.usefixtures("small_blocks")
+def test_folders_and_globs_are_scored_in_order(write_model, tmp_path):
+    model, frame, folder = write_model(SCHEMA), table(), tmp_path / "parts"
+    folder.mkdir()
+    for k in range(3):
+        written(frame.iloc[k::3], folder / f"p{k}.csv")
+    expected = load_model(model).predict(pd.concat([frame.iloc[k::3] for k in range(3)]))
+    for source in (folder, f"{folder}/p*.csv"):
+        assert batch.predict_file(model, source, tmp_path / "out.csv", 1, progress=False) == N
+        np.testing.assert_allclose(pd.read_csv(tmp_path / "out.csv")["prediction"], expected, rtol=1e-15)
+    with pytest.raises(DataError, match="no files"):
+        batch.predict_file(model, f"{folder}/q*.csv", tmp_path / "out.csv", 1, progress=False)
+
+
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.usefixtures("small_blocks")
 def test_a_stream_is_scored_as_the_whole(name, write_model, tmp_path):

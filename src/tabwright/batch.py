@@ -7,6 +7,7 @@ appears when all parts are there.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,7 +24,9 @@ from typing import Any
 
 from tabwright.codec import write_atomic
 from tabwright.data.arrow import frame_from_arrow
-from tabwright.data.stream import BLOCK_BYTES, BLOCK_ROWS, Blocks
+from tabwright.data.places import find
+from tabwright.data.readers import check_exists, in_many
+from tabwright.data.stream import BLOCK_BYTES, BLOCK_ROWS, DELIMITED, PARQUET, Blocks
 from tabwright.errors import ColumnError, DataError, OptionError, RunError
 from tabwright.runtime import Model, load_model
 
@@ -36,7 +39,7 @@ class Job:
     """What is scored, with what, into what."""
 
     model: Path
-    source: Path
+    source: str
     out: Path
     public_key: str | None = None
 
@@ -50,10 +53,11 @@ class Job:
 
     def manifest(self, model_sha256: str) -> dict[str, Any]:
         """What must be the same for parts to be of use."""
-        status = self.source.stat()
+        files = [(place.path, place.size, place.changed) for place in find(self.source, (*DELIMITED, *PARQUET))]
+        told = hashlib.sha256(json.dumps(files).encode()).hexdigest()
         return {
-            "model": model_sha256, "source": str(self.source.resolve()), "size": status.st_size,
-            "changed": status.st_mtime_ns, "block_bytes": BLOCK_BYTES, "block_rows": BLOCK_ROWS, "format": 1,
+            "model": model_sha256, "source": self.source, "files": told, "block_bytes": BLOCK_BYTES,
+            "block_rows": BLOCK_ROWS, "format": 2,
         }  # fmt: skip
 
 
@@ -68,7 +72,8 @@ def predict_file(
     model : str or Path
         An exported file.
     source : str or Path
-        CSV and Parquet are streamed; what else ``read_table`` reads is held in memory.
+        CSV and Parquet are streamed, also folders, globs and addresses (``s3://``) of such files; what else
+        ``read_table`` reads is held in memory.
     out : str or Path
         ``.csv`` or ``.parquet``: ``prediction``, and ``p_CLASS`` for each class.
     workers : int
@@ -83,18 +88,17 @@ def predict_file(
     UserError
         Naming the column, file or option.
     """
-    job = Job(Path(model), Path(source).expanduser(), Path(out), public_key)
+    path = Path(source).expanduser()
+    job = Job(Path(model), str(path.resolve() if path.exists() else source), Path(out), public_key)
     if job.out.suffix.lower() not in SUFFIXES or job.out.is_dir():
         raise OptionError("--out", f"is {str(out)!r}", "name a file that ends in .csv or .parquet")
     if not job.out.resolve().parent.is_dir():
         raise OptionError("--out", f"is {str(out)!r}, in a folder that does not exist", "name a folder that exists")
     loaded = load_model(job.model, public_key=job.public_key)
-    if "://" in str(source):
-        raise OptionError("DATA", f"is {str(source)!r}, an address", "copy the file here first")
-    if not job.source.exists():
-        from tabwright.data.readers import read_table
-
-        read_table(job.source)  # raises the error that names files of like names
+    if job.source.startswith(("http://", "https://")):
+        raise OptionError("DATA", f"is {job.source!r}, an address of the web", "copy the file here first")
+    if not path.is_file() and not in_many(job.source):
+        check_exists(path)
     try:
         _prepare(job, loaded)
         n_rows = _score(job, loaded, workers, progress=progress)

@@ -220,7 +220,7 @@ def test_files_that_are_not_there(tmp_path):
     with pytest.raises(DataError, match=r"the directory .* does not exist either"):
         read_table(tmp_path / "no" / "x.csv")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="is a directory without"):
+    with pytest.raises(DataError, match="there are no files in"):
         read_table(tmp_path / "empty")
     with pytest.raises(DataError, match="s3:// can't be read"):
         read_table("s3://bucket/x.csv")

@@ -32,6 +32,8 @@ class Place:
     keys : mapping of str to str
         Values of folders named ``column=value``.
     system : pyarrow.fs.FileSystem
+    changed : str
+        When it was written, where that is known.
     remote : bool
     """
 
@@ -42,6 +44,7 @@ class Place:
     keys: Mapping[str, str] = field(default_factory=dict)
     system: Any = field(default=None, repr=False, compare=False)
     remote: bool = False
+    changed: str = ""
 
     def raw(self) -> Any:
         """The bytes as they are stored."""
@@ -141,4 +144,6 @@ def _place(info: Any, system: Any, base: str, *, remote: bool) -> Place:
         form = suffixes[-1]  # read as a whole
     inside = path.parts[len(PurePosixPath(base).parts) : -1] if base else ()
     keys = dict(part.split("=", 1) for part in inside if "=" in part)
-    return Place(info.path, int(info.size or 0), form, packed, {k: unquote(v) for k, v in keys.items()}, system, remote)
+    named = {name: unquote(value) for name, value in keys.items()}
+    changed = "" if info.mtime is None else str(info.mtime_ns)
+    return Place(info.path, int(info.size or 0), form, packed, named, system, remote, changed)

@@ -92,7 +92,7 @@ def _read_source(source: str, options: ReadOptions) -> pd.DataFrame:
         return read_all(source, options)
     else:
         path = Path(urlparse(source).path if scheme == "file" else source).expanduser()
-        _check_exists(path)
+        check_exists(path)
         if path.suffix.lower() in (".parquet", ".pq"):
             return _guard(lambda: _parquet(str(path)), path.name, "Parquet")
         name, data = path.name, path.read_bytes()
@@ -110,7 +110,8 @@ def in_many(source: str) -> bool:
     return path.is_dir() or (not path.exists() and any(c in source for c in "*?["))
 
 
-def _check_exists(path: Path) -> None:
+def check_exists(path: Path) -> None:
+    """DataError that names files of like names where there is no such file."""
     if path.is_file():
         return
     folder = path.parent
