@@ -222,8 +222,10 @@ def test_files_that_are_not_there(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="there are no files in"):
         read_table(tmp_path / "empty")
-    with pytest.raises(DataError, match="s3:// can't be read"):
+    with pytest.raises(DataError, match="s3:// need s3fs"):
         read_table("s3://bucket/x.csv")
+    with pytest.raises(DataError, match="nope:// can't be read"):
+        read_table("nope://bucket/x.csv")
     with pytest.raises(DataError, match=r"http://127\.0\.0\.1:9/x\.csv can't be read"):
         read_table("http://127.0.0.1:9/x.csv")
 

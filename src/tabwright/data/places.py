@@ -116,11 +116,13 @@ def _system(source: str) -> tuple[Any, str, bool]:
     try:
         system, path = fsspec.core.url_to_fs(source)
     except ImportError as error:
-        package = str(error.name or error)
+        package = str(getattr(error.__cause__, "name", None) or error)
         raise DataError(f"addresses that start with {scheme}:// need {package}", f"pip install {package}") from None
     except ValueError:
         known = "name a file, or an address that starts with s3://, gs:// or abfs://"
         raise DataError(f"addresses that start with {scheme}:// can't be read", known) from None
+    except OSError as error:
+        raise DataError(f"{source} can't be read: {error}", "check the address and the connection") from None
     return fs.PyFileSystem(fs.FSSpecHandler(system)), path, True
 
 
