@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabwright import AutoMLClassifier, AutoMLRegressor, load_model
+from tabwright import AutoMLClassifier, AutoMLRegressor, inputs, load_model
 from tabwright.cli.main import main
 from tabwright.data import stream
 from tabwright.data.table import Table
@@ -118,10 +118,10 @@ def test_databases_are_sampled_too(frame, tmp_path):
     assert not whole(made) and len(made._finished.problem.y) == N
 
 
-def test_memory_decides_where_nothing_is_said(folder):
-    told = "The search sees .* of 12,000 rows"
-    with pytest.warns(UserWarning, match=told):
-        made = AutoMLRegressor(**{**QUICK, "max_memory_mib": 0.5}).fit(folder, target="y", kinds={"k": "identifier"})
+def test_memory_decides_where_nothing_is_said(folder, monkeypatch):
+    monkeypatch.setattr(inputs, "CELL_BYTES", 1e6)  # as if the table had as many more rows
+    with pytest.warns(UserWarning, match=r"The search sees .* of 12,000 rows"):
+        made = AutoMLRegressor(**{**QUICK, "max_memory_mib": 16_000}).fit(folder, target="y", kinds={"k": "identifier"})
     assert len(made._finished.problem.y) < N
 
 

@@ -42,6 +42,7 @@ POLL_S = 0.25
 SCREEN_SHARE, MAX_SCREEN_S = 0.05, 4.0  # of the time left, that looking for interactions may take
 MIN_SCREEN_S = 0.3
 MIN_FOLD_S = 0.15
+REST = 4.0  # times what choosing the leader took, before it is chosen again
 UNTYPICAL = ("student", "whole")  # origins of candidates that learn from more rows than others
 REFIT_SHARE = 0.25  # of the budget, from whose last part on candidates are fitted on all rows where costs count
 MAX_REFITS = 4
@@ -91,6 +92,7 @@ class Search:
         self.state, self._run = State(problem, run), run
         self.disk = DiskLimit(run, journal, options.max_disk_mib)
         self.was_restored, self.n_recorded = False, 0
+        self._stale, self._refresh_at = False, 0.0  # whether the leader lacks candidates, and when it may be chosen anew
         self._fold_seconds: dict[str, list[float]] = {}
         self._active: list[Entry] = []
         self._derived = Derived(run, options.limits, strategy.families)
@@ -136,6 +138,7 @@ class Search:
                 for outcome in self.engine.poll(min(POLL_S, max(0.0, self.budget.left_for_search()))):
                     self._record(outcome)
                     self.disk.keep(self.state)
+                self._keep_leader()
             self.interrupted = self.options.stop()
         except KeyboardInterrupt:
             self.interrupted = True
@@ -143,6 +146,8 @@ class Search:
             self.journal.add_event("interrupt", "stopped by the user")
         for outcome in self.engine.close():
             self._record(outcome)
+        if self._stale:
+            self._refresh_leader()
         for entry in self._active:
             entry.status = "cancelled"
         return self.state
@@ -318,7 +323,8 @@ class Search:
                 self._refits = None  # it may be what is delivered
             if self.strategy.interactions.is_reference(entry.candidate):
                 self._screen(entry)
-            self._refresh_leader()
+            self._stale = True
+            self._keep_leader()
         elif reason := self._why_prune(entry):
             self._active.remove(entry)
             entry.status, entry.reason = "pruned", reason
@@ -375,7 +381,14 @@ class Search:
         if self.state.update_leader(seconds):
             leader = self.state.leader
             self.journal.add_leader(leader.name, leader.score, leader.weights)
-        self.journal.add_stage("ensembling", clock.at(self.budget.started + began), self.budget.elapsed() - began)
+        ended = self.budget.elapsed()
+        self.journal.add_stage("ensembling", clock.at(self.budget.started + began), ended - began)
+        self._stale, self._refresh_at = False, ended + REST * (ended - began)
+
+    def _keep_leader(self) -> None:
+        """Choose the leader anew, but not so often that many workers' candidates keep the driver busy with it."""
+        if self._stale and (self.options.repeatable or self.budget.elapsed() >= self._refresh_at):
+            self._refresh_leader()
 
     def _show(self) -> None:
         entries = self.state.entries.values()
