@@ -92,7 +92,7 @@ class Search:
         self.state, self._run = State(problem, run), run
         self.disk = DiskLimit(run, journal, options.max_disk_mib)
         self.was_restored, self.n_recorded = False, 0
-        self._stale, self._refresh_at = False, 0.0  # whether the leader lacks candidates, and when it may be chosen anew
+        self._stale, self._refresh_at = False, 0.0  # whether the leader lacks candidates; when it may be chosen anew
         self._fold_seconds: dict[str, list[float]] = {}
         self._active: list[Entry] = []
         self._derived = Derived(run, options.limits, strategy.families)
