@@ -271,7 +271,8 @@ class DaskEngine:
         waiting = [work for work in self._works if work.member is None]
         idle = [(k, m) for m in self._members.values() for k, taken in m.slots.items() if taken is None]
         for work, (slot, member) in zip(waiting, sorted(idle, key=lambda pair: pair[0]), strict=False):
-            assert member.entered is not None and self._courier is not None
+            assert member.entered is not None
+            assert self._courier is not None
             member.slots[slot] = work
             work.member, work.slot = member, slot
             work.attempt = Attempt(work.job, member.address, member.entered)

@@ -1,4 +1,4 @@
-"""A folder that processes of one host share: the last one to leave removes it, and so does whoever comes after a kill."""
+"""A folder that processes of one host share. The last one to leave removes it; killed, whoever comes next does."""
 
 from __future__ import annotations
 
