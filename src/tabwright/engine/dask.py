@@ -199,7 +199,7 @@ class DaskEngine:
         if work is None:
             return []  # it was cancelled, or put again elsewhere
         member = work.member
-        self._let_go(work)
+        self._free(work)
         if isinstance(content, site.Report):
             self._works.remove(work)
             return [self._finished(work, content)]
@@ -260,11 +260,14 @@ class DaskEngine:
         return [self._failed(work, Status.CRASHED, f"{MAX_LOSSES} workers were lost with it, the last as {why}")]
 
     def _let_go(self, work: _Work) -> None:
-        """Free its slot, and have Dask stop it if it runs."""
-        if work.member is not None and work.member.slots.get(work.slot) is work:
-            work.member.slots[work.slot] = None
+        """Have Dask stop it, and free its slot."""
         if work.attempt is not None and self._courier is not None:
             self._courier.stop(work.attempt)
+        self._free(work)
+
+    def _free(self, work: _Work) -> None:
+        if work.member is not None and work.member.slots.get(work.slot) is work:
+            work.member.slots[work.slot] = None
         work.member = work.attempt = None
 
     def _assign(self) -> None:

@@ -110,8 +110,9 @@ def _remote(distributed: Any, address: str) -> Connection:
 def _own_cluster(distributed: Any, cores: int) -> Connection:
     """Scheduler and worker in threads: folds have processes of their own anyway, and a script needs no main guard."""
     cluster = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=cores, processes=False, dashboard_address=None, memory_limit=0
-    )
+        n_workers=1, threads_per_worker=cores, processes=False, memory_limit=0,
+        dashboard_address="127.0.0.1:0", worker_dashboard_address="127.0.0.1:0",
+    )  # fmt: skip
     client = distributed.Client(cluster, set_as_default=False, name="tabwright")
 
     def close() -> None:

@@ -12,6 +12,7 @@ import hashlib
 import queue
 import secrets
 from collections.abc import Coroutine, Iterable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -58,7 +59,8 @@ class Courier:
         self._client, self._run, self._invitation, self._inbox = client, run, invitation, inbox
         self._id = invitation.run_id
         self._delivered: dict[str, set[str]] = {}  # by place: files sent while the run goes on
-        self._background: set[Any] = set()
+        self._starting: set[Any] = set()
+        self._background: set[Future[None]] = set()
         self._closed = False
         self._do(self._watch())
 
@@ -79,23 +81,19 @@ class Courier:
     def close(self, leases: list[Any], wait_s: float) -> None:
         """Let the workers go, waiting that long at most for Dask to be told."""
         self._closed = True
-        told = self._do(self._cancel(leases))  # after all that was to be stopped
-        with contextlib.suppress(Exception):
-            if told is not None:
-                told.result(wait_s)
-        for task in list(self._background):
+        self._do(self._cancel([*leases, *self._starting]))  # after all that was to be stopped
+        for task in wait(set(self._background), wait_s).not_done:
             task.cancel()
 
-    def _do(self, coroutine: Coroutine[Any, Any, None]) -> Any:
-        """Let the event loop do it, without waiting; None where the loop has ended, and the cluster with it."""
+    def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Let the event loop do it, without waiting."""
         try:
             task = asyncio.run_coroutine_threadsafe(coroutine, self._client.loop.asyncio_loop)
-        except RuntimeError:
+        except RuntimeError:  # the loop has ended, and the cluster with it
             coroutine.close()
-            return None
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return task
+        else:
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
 
     async def _cancel(self, futures: list[Any]) -> None:
         await self._client.cancel(futures, force=True, asynchronous=True)
@@ -128,7 +126,7 @@ class Courier:
             for address in addresses:
                 self._unopened(address, error)
 
-    def _unopened(self, address: str, why: Exception | str, *, final: bool = False) -> None:
+    def _unopened(self, address: str, why: BaseException | str, *, final: bool = False) -> None:
         told = why if isinstance(why, str) else f"{type(why).__name__}: {why}"
         self._inbox.put(("unopened", address, (told, final)))
 
@@ -157,16 +155,18 @@ class Courier:
         return entered
 
     async def _start(self, address: str, entered: site.Entered) -> None:
+        key = f"tabwright-start-{self._id}-{secrets.token_hex(4)}"
+        lease = self._client.submit(
+            site.start, self._id, key=key, workers=[address], allow_other_workers=False, pure=False
+        )
         try:
-            key = f"tabwright-start-{self._id}-{secrets.token_hex(4)}"
-            lease = self._client.submit(
-                site.start, self._id, key=key, workers=[address], allow_other_workers=False, pure=False
-            )
+            self._starting.add(lease)
             await self._client.gather(lease, asynchronous=True)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._unopened(address, error, final=isinstance(error, RunError))
         else:
             self._inbox.put(("opened", address, (entered, lease)))
+        self._starting.discard(lease)
 
     async def _send(self, name: str, addresses: list[str]) -> None:
         """Send a file in pieces to one worker of each place."""

@@ -30,7 +30,7 @@ from tabwright.store.run_dir import RunDir
 
 TICK_S = 0.1  # between looks at whether a fold is finished, or no longer wanted
 LEASE_CHECK_S = 0.25
-UNHELD_S = 60.0  # that a site may be without a lease while files are sent and its processes start
+UNHELD_S = 60.0  # without news, after which a site that has not been started is given up
 LEAST_LIMIT_S = 0.2
 
 
@@ -114,13 +114,15 @@ def fit(run_id: str, job: FoldJob, reads: tuple[str, ...], known: frozenset[str]
     from distributed import get_worker
 
     worker = get_worker()
-    task = worker.get_current_task()
+    task = str(worker.get_current_task())
 
-    def unwanted() -> bool:
-        state = worker.state.tasks.get(task)
-        return state is None or state.state == "cancelled"
+    return _site(worker, run_id).fit(job, reads, known, lambda: not _is_wanted(worker, task))
 
-    return _site(worker, run_id).fit(job, reads, known, unwanted)
+
+def _is_wanted(worker: Any, task: str) -> bool:
+    """Whether Dask still runs a task, or keeps its result: not once it was cancelled, or its client has gone."""
+    found = worker.state.tasks.get(task)
+    return found is not None and found.state not in ("cancelled", "released", "forgotten", "error")
 
 
 def _site(worker: Any, run_id: str) -> Site:
@@ -151,7 +153,7 @@ class Site:
         self._features = self._scratch.path / "features"
         self._features.mkdir(exist_ok=True)
         self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
-        self._started = self._lease = ""
+        self._started, self._lease = False, ""
         self._touched = time.monotonic()
         self.closed = threading.Event()
         threading.Thread(target=self._watch, daemon=True, name="tabwright-lease").start()
@@ -182,8 +184,9 @@ class Site:
 
     def start(self, lease: str) -> None:
         """Have a process for each slot, its data read. RunError where they end before they take work."""
+        self._lease = lease
         if not self._started:
-            self._started = lease
+            self._started = True
             for k in range(self._worker.state.nthreads):
                 self._slots.put(self._slot(k))
         ready = []
@@ -193,7 +196,6 @@ class Site:
             ready.append(slot)
         for slot in ready:
             self._give_back(slot)
-        self._touched, self._lease = time.monotonic(), lease
 
     def _take(self) -> _Slot | None:
         try:
@@ -279,12 +281,11 @@ class Site:
 
     def _watch(self) -> None:
         """Close when the lease has ended, or does not come."""
-        held = ""
         while not self._ended():
-            lease = self._lease
-            if lease in self._worker.data:
-                held = lease
-            elif held == lease != "" or time.monotonic() - self._touched > UNHELD_S:
+            if self._lease:
+                if not _is_wanted(self._worker, self._lease):
+                    break
+            elif time.monotonic() - self._touched > UNHELD_S:
                 break
             time.sleep(LEASE_CHECK_S)
         self._close()
