@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import ipaddress
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -220,6 +221,26 @@ def test_a_fold_is_put_again_until_too_many_workers_were_lost_with_it(small):
             assert [o.status for o in outcomes] == [Status.CRASHED]
             assert "3 workers were lost with it" in outcomes[0].reason
             assert engine.n_workers == 1 and engine.free() == 0 and engine.running() == []
+        finally:
+            engine.close()
+
+
+def test_a_worker_that_falls_silent_is_not_waited_for_and_used_again_when_it_comes_back(small, monkeypatch):
+    monkeypatch.setattr(engine_module, "UNSEEN_S", 2.0)
+    with LoopbackCluster() as cluster:
+        (worker,) = cluster.add(1)
+        engine = start(cluster.address)
+        try:
+            engine.open(small.path)
+            EngineContract().busy(engine, job("SLEEP", seconds=2.0))
+            worker.send_signal(signal.SIGSTOP)
+            end = time.monotonic() + 20
+            while engine._works[0].member is not None:
+                assert engine.poll(0.1) == [] and time.monotonic() < end
+            assert engine.free() == 0 and [j.key for j in engine.running()] == [("sleep_1", 0)]
+            worker.send_signal(signal.SIGCONT)
+            outcomes = engine.poll(40.0)
+            assert [o.status for o in outcomes] == [Status.TIMEOUT]
         finally:
             engine.close()
 

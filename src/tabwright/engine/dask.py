@@ -26,6 +26,7 @@ UNSEEN_S = 20.0  # without a heartbeat, after which a worker is taken for lost
 NO_WORKER_S = 30.0  # that a run waits for the first worker
 ABANDONED_S = 600.0  # without any worker, after which a run ends with what it has
 MAX_LOSSES = 3  # workers that a fold may lose
+OPENING_S = 60.0  # that a search which has nothing else to do waits for a worker to take part
 MAX_OPENINGS = 3  # attempts to make a worker take part
 TOLD_S = 0.2  # that the end of a run waits for Dask to be told
 
@@ -36,7 +37,7 @@ class _Member:
 
     address: str
     n_threads: int
-    state: str = "new"  # then "opening", then "open" or "refused"
+    state: str = "new"  # then "opening", then "open", "refused" or "silent"
     openings: int = 0
     why: str = ""
     entered: site.Entered | None = None
@@ -44,6 +45,13 @@ class _Member:
     slots: dict[int, _Work | None] = field(default_factory=dict)  # by number, unique among all workers
     beat: float = 0.0  # its latest heartbeat, by the scheduler's clock
     seen: float = 0.0  # when that was heard of, monotonic
+    asked: float = 0.0  # when it was invited, monotonic
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether it takes part, or will soon."""
+        slow = self.state == "opening" and time.monotonic() - self.asked > OPENING_S
+        return self.state in ("new", "opening", "open") and not slow
 
 
 @dataclass(eq=False)
@@ -99,7 +107,7 @@ class DaskEngine:
         """Slots of the workers that take part or are about to; 0 only once the run has given up on the cluster."""
         if self._abandoned:
             return 0
-        slots = sum(m.n_threads for m in self._members.values() if m.state != "refused")
+        slots = sum(m.n_threads for m in self._members.values() if m.is_expected)
         return max(1, slots if self._max_slots is None else min(slots, self._max_slots))
 
     def free(self) -> int:
@@ -214,6 +222,7 @@ class DaskEngine:
             member = self._members.setdefault(address, _Member(address, facts["nthreads"], seen=now))
             if facts["last_seen"] != member.beat:
                 member.beat, member.seen = facts["last_seen"], now
+                member.state = "new" if member.state == "silent" else member.state
 
     def _follow(self, found: dict[str, Any]) -> list[Outcome]:
         """Take note of who is in the cluster now, put again what those who left were doing, invite those who came."""
@@ -222,18 +231,30 @@ class DaskEngine:
         for member in list(self._members.values()):
             silent = now - member.seen > UNSEEN_S
             if silent or member.address not in found:
-                del self._members[member.address]
+                if silent:
+                    member.state, member.lease, member.openings = "silent", None, 0
+                else:
+                    del self._members[member.address]
                 why = f"the Dask worker {member.address} {'fell silent' if silent else 'was lost'}"
                 for work in [w for w in member.slots.values() if w is not None]:
                     self._let_go(work)
                     outcomes += self._put_again(work, why)
-        new = [m for m in self._members.values() if m.state == "new"]
-        for batch in [[m for m in new if not m.openings], *([m] for m in new if m.openings)]:
-            for member in batch:
-                member.state, member.openings = "opening", member.openings + 1
+                member.slots = {}
+        self._invite()
+        return outcomes
+
+    def _invite(self) -> None:
+        """Ask workers to take part, as many as there may be slots; those with which it went wrong one by one."""
+        asked = sum(m.n_threads for m in self._members.values() if m.state in ("opening", "open"))
+        new = []
+        for member in [m for m in self._members.values() if m.state == "new"]:
+            if self._max_slots is None or asked < self._max_slots:
+                asked += member.n_threads
+                member.state, member.openings, member.asked = "opening", member.openings + 1, time.monotonic()
+                new.append(member)
+        for batch in [[m for m in new if m.openings == 1], *([m] for m in new if m.openings > 1)]:
             if batch and self._courier is not None:
                 self._courier.invite([m.address for m in batch])
-        return outcomes
 
     def _opened(self, member: _Member, entered: site.Entered, lease: Any) -> None:
         member.state, member.entered, member.lease, member.openings = "open", entered, lease, 0
@@ -288,7 +309,7 @@ class DaskEngine:
             self._alone_since = now
             return []
         alone = now - self._alone_since
-        states = {m.state for m in self._members.values()}
+        states = {m.state for m in self._members.values()} - {"silent"}
         if not self._had_worker:
             if states == {"refused"} and alone > 2 * WATCH_S:
                 raise RunError(f"No worker of the Dask cluster {self._connection.name} can be used: "
