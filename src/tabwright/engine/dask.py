@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import secrets
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ ABANDONED_S = 600.0  # without any worker, after which a run ends with what it h
 MAX_LOSSES = 3  # workers that a fold may lose
 OPENING_S = 60.0  # that a search which has nothing else to do waits for a worker to take part
 MAX_OPENINGS = 3  # attempts to make a worker take part
-TOLD_S = 0.2  # that the end of a run waits for Dask to be told
+CLOSE_S = 0.2  # that the end of a run waits for its connection to close
 
 
 @dataclass
@@ -179,19 +180,24 @@ class DaskEngine:
         return [self._failed(work, Status.CANCELLED, "the run ended") for work in works]
 
     def close(self) -> list[Outcome]:
-        """Kill all processes on the workers; outcomes of what was running. Takes no longer than a second."""
+        """Have all processes on the workers killed, without waiting for it; outcomes of what was running."""
         if self._closed:
             return []
         self._closed = True
         outcomes, self._notes = self.cancel(), self.notes()
         leases = [m.lease for m in self._members.values() if m.lease is not None]
         self._members.clear()
-        if self._courier is not None:
-            self._courier.close(leases, TOLD_S)
-        self._connection.close()
+        closing = threading.Thread(target=self._disconnect, args=(leases,), daemon=True, name="tabwright-close")
+        closing.start()
+        closing.join(CLOSE_S)
         if self._run is not None:
             site.token_file(self._run.path, self._id).unlink(missing_ok=True)
         return outcomes
+
+    def _disconnect(self, leases: list[Any]) -> None:
+        if self._courier is not None:
+            self._courier.close(leases)
+        self._connection.close()
 
     # --- decisions, in the caller's thread --------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,6 @@ LOCAL, DASK = "local", "dask"
 SCHEMES = ("tcp", "tls", "ucx", "ucxx", "ws", "wss")
 COPY = "tabwright.copy-files"  # in Dask's configuration; DASK_TABWRIGHT__COPY_FILES
 CONNECT_S = 10.0
-CLOSE_S = 0.8  # that the end of a run waits for a cluster of its own, or a connection, to close
 ALLOWED = "give 'local', 'dask', a scheduler's address such as 'tcp://host:8786', or a distributed.Client"
 
 
@@ -38,7 +36,7 @@ def engine_name(engine: Any) -> str:
 
 @dataclass(frozen=True)
 class Connection:
-    """A client, how messages name its cluster, and what closes what was opened for this run.
+    """A client, how messages name its cluster, and what closes what was opened for this run, which may take long.
 
     ``copy``: whether files are sent even to workers that can see the run directory.
     """
@@ -104,7 +102,7 @@ def _remote(distributed: Any, address: str) -> Connection:
         if address.startswith("tls://"):
             fix += ", and name the certificates in Dask's configuration (distributed.comm.tls)"
         raise OptionError("engine", f"is {address!r}, where no Dask scheduler answers ({reason})", fix) from None
-    return Connection(client, address, lambda: in_background(client.close))
+    return Connection(client, address, client.close)
 
 
 def _own_cluster(distributed: Any, cores: int) -> Connection:
@@ -119,11 +117,4 @@ def _own_cluster(distributed: Any, cores: int) -> Connection:
         client.close()
         cluster.close()
 
-    return Connection(client, "of this process", lambda: in_background(close))
-
-
-def in_background(act: Callable[[], object]) -> None:
-    """Do something that may take long, and wait for it a little."""
-    thread = threading.Thread(target=act, daemon=True, name="tabwright-close")
-    thread.start()
-    thread.join(CLOSE_S)
+    return Connection(client, "of this process", close)

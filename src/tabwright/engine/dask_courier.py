@@ -25,6 +25,7 @@ from tabwright.store.run_dir import RunDir
 
 WATCH_S = 0.5  # between looks at who is in the cluster
 CALL_S = 30.0  # for one answer of a worker
+TOLD_S = 0.2
 PIECE_BYTES = 4 << 20
 
 Message = tuple[str, Any, Any]
@@ -78,11 +79,11 @@ class Courier:
         if attempt.future is not None:
             self._do(self._cancel([attempt.future]))
 
-    def close(self, leases: list[Any], wait_s: float) -> None:
-        """Let the workers go, waiting that long at most for Dask to be told."""
+    def close(self, leases: list[Any]) -> None:
+        """Let the workers go; waits a little for Dask to be told."""
         self._closed = True
         self._do(self._cancel([*leases, *self._starting]))  # after all that was to be stopped
-        for task in wait(set(self._background), wait_s).not_done:
+        for task in wait(set(self._background), TOLD_S).not_done:
             task.cancel()
 
     def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
