@@ -311,7 +311,7 @@ def _search_and_assemble(
 
 
 def _run(
-    search: Search, run: RunDir, problem: Problem, config: Config, engine: LocalEngine, budget: Budget
+    search: Search, run: RunDir, problem: Problem, config: Config, engine: Engine, budget: Budget
 ) -> State:  # fmt: skip
     """The search, and after it, where the table is a sample, the best candidates on the whole of its source."""
     origin = Origin.load(run)

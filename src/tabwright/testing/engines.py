@@ -12,12 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tabwright.config import Config
 from tabwright.data.splits import make_folds
-from tabwright.data.target import Target
 from tabwright.engine.base import Engine, FoldJob, Outcome, Status
 from tabwright.engine.fold import load_fold_model
 from tabwright.metrics import find_metric
@@ -44,8 +42,7 @@ def small_run(path: Path, rows: int = 300) -> RunDir:
         Task.REGRESSION, find_metric("rmse", Task.REGRESSION), 1, y, 0.0, 1.0, None, folds.valid, folds.train
     )
     run = RunDir.create(path)
-    target = Target("target", Task.REGRESSION, y, np.ones(rows, bool))
-    store(run, table, problem, target, config)
+    store(run, table, problem, (), config)
     return run
 
 
