@@ -4,12 +4,14 @@ import contextlib
 import datetime as dt
 import ipaddress
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from importlib import metadata
+from pathlib import Path
 
 import dask
 import distributed
@@ -58,7 +60,8 @@ def wait(condition, seconds=20.0):
 
 def folders(cluster):
     """What runs keep on the workers' hosts."""
-    return [path for path in cluster.path.rglob("tabwright-*") if path.is_dir()]
+    walked = os.walk(cluster.path)  # which does not mind that they are being removed
+    return [Path(folder, name) for folder, names, _ in walked for name in names if name.startswith("tabwright-")]
 
 
 @contextlib.contextmanager
