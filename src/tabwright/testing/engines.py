@@ -101,7 +101,7 @@ class EngineContract:
                 assert load_fold_model(run, *outcome.job.key, parts={}).model is not None
             end = time.monotonic() + PATIENCE_S
             while engine.free() < engine.n_workers:  # one of them may have been slow to start
-                assert engine.running() == engine.poll(0.25) == [] and time.monotonic() < end
+                assert not engine.running() and not engine.poll(0.25) and time.monotonic() < end
         finally:
             engine.close()
 
