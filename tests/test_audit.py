@@ -1,7 +1,6 @@
 """The audit of a real run that had failures and was resumed."""
 
 import json
-import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -24,16 +23,11 @@ def run(tmp_path_factory):
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(300, 3)), columns=["a", "b<&>", "c"])
     path = tmp_path_factory.mktemp("audit") / "run"
-    sys.path.insert(0, str(HERE / "engine"))
-    try:
-        aml = AutoMLRegressor(
-            max_runtime_secs=40, max_models=3, n_jobs=2, include_families=["faulty:RAISE", "linear", "lightgbm"],
-            progress=False, export_checkpoints_dir=path,
-        )  # fmt: skip
-        aml.fit(X, X["a"] + rng.normal(size=300))
-    finally:
-        sys.path.remove(str(HERE / "engine"))
-        sys.modules.pop("faulty", None)
+    aml = AutoMLRegressor(
+        max_runtime_secs=40, max_models=3, n_jobs=2, progress=False, export_checkpoints_dir=path,
+        include_families=["tabwright.testing.faulty:RAISE", "linear", "lightgbm"],
+    )  # fmt: skip
+    aml.fit(X, X["a"] + rng.normal(size=300))
     aml.export(path.parent / "model.onnx")
     return path
 

@@ -188,7 +188,7 @@ CARELESS = [
     ({"nfolds": 0}, "nfolds is 0"),
     ({"n_jobs": 0}, "n_jobs is 0"),
     ({"seed": -1}, "seed is -1"),
-    ({"engine": "dask"}, "does not support yet"),
+    ({"engine": "ray"}, "engine is 'ray'. Fix: give 'local', 'dask', a scheduler's address"),
     ({"constraints": {"latency": 1}}, "names 'latency', which is no cost that is measured"),
     ({"constraints": {"latency_us": 0}}, "has 0 for 'latency_us'. Fix: give a number above 0"),
     ({"objectives": ("latency_us",)}, "'score' followed by some of latency_us"),

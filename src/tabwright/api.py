@@ -51,7 +51,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         constraints: Mapping[str, float] | None = None, balance_classes: bool = False,
         include_families: Sequence[str] | None = None, exclude_families: Sequence[str] | None = None,
         monotone_constraints: Mapping[str, int] | None = None, nfolds: Any = "auto", seed: int = 0,
-        n_jobs: int = -1, engine: str = "local", export_checkpoints_dir: str | Path | None = None,
+        n_jobs: int = -1, engine: Any = "local", export_checkpoints_dir: str | Path | None = None,
         warm_start: bool | str = True, tracking: str | None = None, progress: bool | str = "auto",
     ) -> None:  # fmt: skip
         self.max_runtime_secs = max_runtime_secs
@@ -77,22 +77,12 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
 
     def _config(self, kinds: Mapping[str, str] | None) -> Config:
         check_tracking(self.tracking)
-        unsupported = {
-            "engine": self.engine != "local",
-        }  # fmt: skip
-        for name, used in unsupported.items():
-            if used:
-                raise OptionError(
-                    name,
-                    f"is {getattr(self, name)!r}, which this version does not support yet",
-                    "leave it at its default",
-                )
         return Config(
             self.max_runtime_secs, self.max_models, self.max_runtime_secs_per_model, self.max_memory_mib,
             self.max_disk_mib, self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
             self.monotone_constraints, "auto" if is_splitter(self.nfolds) else self.nfolds,
             self.seed, self.n_jobs, dict(kinds or {}),
-            self.objectives, self.constraints, self.tracking, self.warm_start,
+            self.objectives, self.constraints, self.tracking, self.warm_start, self.engine,
         )  # fmt: skip
 
     def fit(  # noqa: PLR0913 - each under its own name
@@ -225,8 +215,9 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def resume(
-        cls, run: str | Path, extra_secs: float | None = None, progress: bool | str = "auto", *, data: Any = None
-    ) -> Self:
+        cls, run: str | Path, extra_secs: float | None = None, progress: bool | str = "auto", *, data: Any = None,
+        engine: Any = None,
+    ) -> Self:  # fmt: skip
         """Continue a run of ``export_checkpoints_dir`` from its last finished fold.
 
         Parameters
@@ -238,6 +229,8 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         data : table or path, optional
             The training table with its target. The run has its own copy; this one is compared with it, and
             replaces it where it is lost.
+        engine : optional
+            Where to go on, as for the estimator; by default where the run was.
 
         Raises
         ------
@@ -247,10 +240,12 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         """
         check_positive("extra_secs", extra_secs)
         directory, made = cls._from_run(run)
+        if engine is not None:
+            made.engine = engine
         given = None if data is None else read_inputs(data, None, target_name(directory))
         observing = observer_for(progress, made._config(None), "")
         with observing as observer, tracked(directory, made.tracking) as told:
-            finished = automl.resume(directory, extra_secs, observer, given)
+            finished = automl.resume(directory, extra_secs, observer, given, made.engine)
         finished.notes = [*finished.notes, *told]
         made._take(finished)
         for note in finished.notes:
@@ -273,7 +268,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
             other = "AutoMLClassifier" if task.is_classification else "AutoMLRegressor"
             raise OptionError("run", f"holds a {task} run", f"call {other} instead")
         config = Config.from_dict(stored["config"])
-        made = cls(**{k: getattr(config, k) for k in Config.__dataclass_fields__ if k != "kinds"})
+        made = cls(**{k: getattr(config, k) for k in Config.__dataclass_fields__ if k not in ("kinds", "client")})
         made.export_checkpoints_dir = str(run)
         return directory, made
 
@@ -366,8 +361,12 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         :mod:`tabwright.meta.experience`; nothing of the data's content is stored; the environment variable
         TABWRIGHT_EXPERIENCE=off switches it off everywhere). A run with ``max_models`` only adds to it, so that it can
         be repeated. The folder of an earlier run: its winners are tried first.
-    engine : {"local"}
-        Reserved; only the default is supported in this version.
+    engine : {"local", "dask"}, address or distributed.Client, default "local"
+        Where folds are fitted: in processes of this machine; on the workers of the Dask cluster whose scheduler has
+        the address ("tcp://host:8786", "tls://host:8786") or that the client is connected to; "dask" is the current
+        client, else the cluster that ``DASK_SCHEDULER_ADDRESS`` names, else one made for the run. ``n_jobs`` above 0
+        then is the number of folds that are fitted at a time, and ``max_memory_mib`` counts for each Dask worker.
+        Needs ``tabwright[dask]``, here and on the workers.
 
     Attributes
     ----------

@@ -16,6 +16,8 @@ from tabwright.data.infer import infer_schema
 from tabwright.data.splits import make_folds, users_folds
 from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
+from tabwright.engine.base import Engine
+from tabwright.engine.dask_connect import LOCAL
 from tabwright.engine.fold import load_fold_model
 from tabwright.engine.local import LocalEngine
 from tabwright.errors import OptionError
@@ -102,8 +104,9 @@ def fit(
         Already running: reading the table counts too.
     """
     X, y, rows, source = inputs.frame, inputs.y, inputs.rows, inputs.source
-    engine = LocalEngine(*_workers(config), config.max_memory_mib, run.path / "workers.log")
+    workers = None
     try:
+        workers = _start_engine(config, run)
         target = make_target(y, "target" if y.name is None else str(y.name), classification=task.is_classification)
         if not target.keep.all():
             keep = np.flatnonzero(target.keep)
@@ -116,7 +119,7 @@ def fit(
         for name in filter(is_custom, config.costs):
             resolve(name, schema, target.task)
         table = Table.from_frame(X, schema)
-        problem = _problem(table, target, config, rows, budget, sampled=source is not None)
+        problem = _problem(table, target, config, rows, budget, workers.n_workers, sampled=source is not None)
         interrupts.check()
         if source is not None:
             held_out = source.positions[target.keep][problem.valid[0]]
@@ -124,38 +127,42 @@ def fit(
             source.origin.save(run)
         notes = [*inputs.notes, *target.notes]
         store(run, table, problem, notes, config)
-        engine.open(run.path)
-        return _search_and_assemble(run, table, problem, config, engine, budget, observer, notes)
+        workers.open(run.path)
+        return _search_and_assemble(run, table, problem, config, workers, budget, observer, notes)
     finally:
-        engine.close()
+        if workers is not None:
+            workers.close()
         run.release()
 
 
 def resume(
-    run: RunDir, extra_secs: float | None, observer: Observer, data: tuple[pd.DataFrame, pd.Series] | None = None
-) -> Finished:
+    run: RunDir, extra_secs: float | None, observer: Observer, data: tuple[pd.DataFrame, pd.Series] | None = None,
+    engine: Any = None,
+) -> Finished:  # fmt: skip
     """Continue a run from its last finished fold, for ``extra_secs`` or the budget that it had.
 
     ``data``, features and target, is held against what the run was started with, and replaces its copy if lost.
     """
     budget = Budget(math.inf)
     run.acquire()
-    engine = None
+    workers = None
     try:
         upgrade(run)
         stored = run.config()
         config = Config.from_dict(stored["config"])
         if extra_secs is not None:
             config = replace(config, max_runtime_secs=extra_secs)
+        if engine is not None:
+            config = replace(config, engine=engine)
         budget.total_s = config.budget_s
-        engine = LocalEngine(*_workers(config), config.max_memory_mib, run.path / "workers.log")
+        workers = _start_engine(config, run)
         table = checked_table(run, data)
         problem = load_problem(run)
-        engine.open(run.path)
-        return _search_and_assemble(run, table, problem, config, engine, budget, observer, stored["notes"])
+        workers.open(run.path)
+        return _search_and_assemble(run, table, problem, config, workers, budget, observer, stored["notes"])
     finally:
-        if engine is not None:
-            engine.close()
+        if workers is not None:
+            workers.close()
         run.release()
 
 
@@ -175,9 +182,15 @@ def load(run: RunDir) -> Finished:
     return _finish(run, table, problem, state, config, stored["notes"], delivery.remembered(run, problem, state))
 
 
-def _workers(config: Config) -> tuple[int, int]:
-    """Processes and threads each: one thread per process keeps every core busy through all phases of a fit."""
-    return max(1, config.cores), 1
+def _start_engine(config: Config, run: RunDir) -> Engine:
+    """Where folds are fitted. One thread per process keeps every core busy through all phases of a fit."""
+    if config.engine == LOCAL:
+        return LocalEngine(max(1, config.cores), 1, config.max_memory_mib, run.path / "workers.log")
+    from tabwright.engine.dask import DaskEngine
+    from tabwright.engine.dask_connect import connect
+
+    connection = connect(config.client or config.engine, config.cores)
+    return DaskEngine(connection, 1, config.max_memory_mib, config.n_jobs if config.n_jobs > 0 else None)
 
 
 def _families(problem: Problem, config: Config, table: Table) -> tuple[Family, ...]:
@@ -215,12 +228,12 @@ def balance(y: Array) -> Floats:
 
 
 def _problem(
-    table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget, *, sampled: bool = False
+    table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget, cores: int, *, sampled: bool = False
 ) -> Problem:
     if config.sort_metric.lower() == "rmsle" and target.y.min() < 0:
         raise OptionError("sort_metric", "is 'rmsle', but the target has values below 0", "take 'rmse' or 'mae'")
     # what learns from a whole source in the end is judged by the rows of one hold-out
-    n_folds = 1 if sampled else folds_for(table, target.task, target.n_classes, config.nfolds, config.cores, budget)
+    n_folds = 1 if sampled else folds_for(table, target.task, target.n_classes, config.nfolds, cores, budget)
     if rows.splitter is not None:
         folds = users_folds(rows.splitter, table.n_rows, target.y, rows.group)
         n_folds = len(folds)
@@ -252,7 +265,7 @@ def _problem(
 
 
 def _search_and_assemble(
-    run: RunDir, table: Table, problem: Problem, config: Config, engine: LocalEngine, budget: Budget,
+    run: RunDir, table: Table, problem: Problem, config: Config, engine: Engine, budget: Budget,
     observer: Observer, notes: list[str],
 ) -> Finished:  # fmt: skip
     budget.reserve_s = reserve(budget, config)
@@ -278,7 +291,7 @@ def _search_and_assemble(
             journal.add_stage("search", clock.at(budget.started + began), budget.elapsed() - began)
             began = budget.elapsed()
             journal.add_event("finished", f"search ended after {began:.1f} s")
-            notes = [*notes, *_what_limited(state, search, n_before, config, journal)]
+            notes = [*notes, *engine.notes(), *_what_limited(state, search, n_before, config, journal)]
             limited = bool(config.limits and state.finished())
             finished = _finish(run, table, problem, state, config, notes, Design() if limited else None)
             if limited:
@@ -298,7 +311,7 @@ def _search_and_assemble(
 
 
 def _run(
-    search: Search, run: RunDir, problem: Problem, config: Config, engine: LocalEngine, budget: Budget
+    search: Search, run: RunDir, problem: Problem, config: Config, engine: Engine, budget: Budget
 ) -> State:  # fmt: skip
     """The search, and after it, where the table is a sample, the best candidates on the whole of its source."""
     origin = Origin.load(run)

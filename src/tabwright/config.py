@@ -6,9 +6,10 @@ import math
 import numbers
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from tabwright.engine.dask_connect import LOCAL, engine_name
 from tabwright.errors import OptionError
 from tabwright.models import family
 from tabwright.objectives.limits import SCORE, check_constraints, check_objectives
@@ -36,6 +37,8 @@ class Config:
     constraints: Mapping[str, float] | None = None
     tracking: str | None = None
     warm_start: bool | str = True
+    engine: Any = LOCAL  # as text, once this is made
+    client: Any = field(default=None, init=False, repr=False, compare=False)  # the distributed.Client that it was
 
     def __post_init__(self) -> None:
         check_positive("max_runtime_secs", self.max_runtime_secs)
@@ -60,6 +63,8 @@ class Config:
             object.__setattr__(self, "warm_start", os.fspath(self.warm_start))
         if not isinstance(self.warm_start, (bool, str)):
             raise OptionError("warm_start", f"is {self.warm_start!r}", "give True, False or the folder of a run")
+        object.__setattr__(self, "client", None if isinstance(self.engine, str) else self.engine)
+        object.__setattr__(self, "engine", engine_name(self.engine))
         object.__setattr__(self, "objectives", check_objectives(self.objectives))
         object.__setattr__(self, "constraints", check_constraints(self.constraints) or None)
         for option in ("include_families", "exclude_families"):
@@ -97,8 +102,10 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they are stored."""
-        out = asdict(self)
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in out.items()}
+        out = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        return {
+            k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for k, v in out.items()
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:

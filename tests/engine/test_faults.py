@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,14 +13,7 @@ import pytest
 
 from tabwright import AutoMLRegressor
 
-HERE = str(Path(__file__).parent)
-
-
-@pytest.fixture(autouse=True)
-def _faulty_is_importable(monkeypatch):
-    monkeypatch.syspath_prepend(HERE)
-    yield
-    sys.modules.pop("faulty", None)
+FAULTY = "tabwright.testing.faulty"
 
 
 def data(rows=300):
@@ -47,7 +39,7 @@ def fit(faults, seconds=60.0, **options):
     ("NAN", "failed", "not finite"),
 ])  # fmt: skip
 def test_a_failing_family_is_an_entry_in_the_ledger(fault, status, reason):
-    aml, _ = fit([f"faulty:{fault}"], max_models=4)
+    aml, _ = fit([f"{FAULTY}:{fault}"], max_models=4)
     ledger = aml.failures()
     assert set(ledger.status) == {status}
     assert reason in ledger.reason.iloc[0]
@@ -55,13 +47,13 @@ def test_a_failing_family_is_an_entry_in_the_ledger(fault, status, reason):
 
 
 def test_a_family_that_sleeps_for_ever_is_killed_at_its_limit():
-    aml, seconds = fit(["faulty:SLEEP"], max_runtime_secs_per_model=8.0, max_models=3)
+    aml, seconds = fit([f"{FAULTY}:SLEEP"], max_runtime_secs_per_model=8.0, max_models=3)
     assert set(aml.failures().status) == {"timeout"}
     assert aml.leader.members and seconds < 60.0
 
 
 def test_a_family_that_allocates_without_end_is_killed_at_the_memory_limit():
-    aml, _ = fit(["faulty:ALLOCATE"], max_memory_mib=2400, max_models=3, seconds=80)
+    aml, _ = fit([f"{FAULTY}:ALLOCATE"], max_memory_mib=2400, max_models=3, seconds=80)
     ledger = aml.failures()
     assert set(ledger.status) == {"memory"}
     assert "MiB" in ledger.reason.iloc[0]
@@ -84,7 +76,7 @@ def test_a_worker_killed_from_outside_costs_only_its_fold():
 
     thread = threading.Thread(target=kill_one)
     thread.start()
-    aml, _ = fit(["faulty:SLOW"], seconds=10)
+    aml, _ = fit([f"{FAULTY}:SLOW"], seconds=10)
     thread.join()
     assert killed
     assert set(aml.failures().status) <= {"crashed", "timeout"}  # at the end, a fold may have no time left
@@ -93,7 +85,7 @@ def test_a_worker_killed_from_outside_costs_only_its_fold():
 
 def test_when_everything_fails_it_is_said_and_the_trivial_model_predicts():
     X, y = data()
-    aml = AutoMLRegressor(max_runtime_secs=6, include_families=["faulty:RAISE"], progress=False)
+    aml = AutoMLRegressor(max_runtime_secs=6, include_families=[f"{FAULTY}:RAISE"], progress=False)
     with pytest.warns(UserWarning, match="No candidate beats a constant"):
         aml.fit(X, y)
     np.testing.assert_allclose(aml.predict(X), y.mean())

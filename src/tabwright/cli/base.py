@@ -32,6 +32,13 @@ def budget_arguments(parser: argparse.ArgumentParser, seconds: float | None = 30
     parser.add_argument("--quiet", action="store_true", help="no progress display")
 
 
+def engine_argument(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """Where fit and resume work."""
+    parser.add_argument("--engine", default=default, metavar="E",
+                        help="where to fit: 'local', 'dask' (DASK_SCHEDULER_ADDRESS, or a cluster made for the run) or "
+                        f"a Dask scheduler's address (default: {default or 'as the run was started'})")  # fmt: skip
+
+
 def limit_arguments(parser: argparse.ArgumentParser) -> None:
     """Limits of what is delivered, that fit and select have in common."""
     limits = parser.add_argument_group("limits of the leader, measured on the exported graph")

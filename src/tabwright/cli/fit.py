@@ -11,6 +11,7 @@ from typing import Any
 from tabwright.cli.base import (
     Command,
     budget_arguments,
+    engine_argument,
     kind_arguments,
     kinds_of,
     limit_arguments,
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="RUN", help="folder for the run")
     parser.add_argument("--task", choices=("auto", "classification", "regression"), default="auto")
     budget_arguments(parser)
+    engine_argument(parser, "local")
     parser.add_argument("--max-models", type=int, metavar="N", help="candidates to fit at most")
     parser.add_argument("--max-runtime-secs-per-model", type=float, metavar="N")
     parser.add_argument("--max-memory-mib", type=float, metavar="N", help="resident memory of all workers together")
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     options: dict[str, Any] = {
         k: getattr(args, k)
         for k in ("max_runtime_secs", "max_models", "max_runtime_secs_per_model", "max_memory_mib", "max_disk_mib",
-                  "sort_metric", "balance_classes", "seed", "n_jobs", "tracking")
+                  "sort_metric", "balance_classes", "seed", "n_jobs", "tracking", "engine")
     }  # fmt: skip
     options["nfolds"] = args.nfolds if args.nfolds == "auto" else _whole(args.nfolds)
     for name in ("include_families", "exclude_families"):

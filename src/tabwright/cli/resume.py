@@ -6,7 +6,7 @@ import argparse
 import warnings
 from typing import Any
 
-from tabwright.cli.base import Command
+from tabwright.cli.base import Command, engine_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", metavar="FILE",
                         help="the training table; needed only where the run has lost its own copy")
+    engine_argument(parser, None)
     parser.add_argument("--quiet", action="store_true", help="no progress display")
 
 
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # notes are printed below
         made = estimator_of(args.run).resume(
-            args.run, args.extra_secs, False if args.quiet else "auto", data=args.data
+            args.run, args.extra_secs, False if args.quiet else "auto", data=args.data, engine=args.engine
         )  # fmt: skip
     show_run(made)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from tabwright.pipeline import Candidate
@@ -75,6 +76,9 @@ class Engine(Protocol):
     @property
     def n_threads(self) -> int: ...
 
+    def open(self, run: Path) -> None:
+        """Let the workers load the run's data; jobs can be submitted once they have."""
+
     def free(self) -> int:
         """Jobs that ``submit`` would start at once."""
 
@@ -90,3 +94,6 @@ class Engine(Protocol):
 
     def close(self) -> list[Outcome]:
         """Kill all workers; outcomes of what was running."""
+
+    def notes(self) -> list[str]:
+        """Sentences for the user on what went wrong with the engine itself."""

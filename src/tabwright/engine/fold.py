@@ -282,6 +282,17 @@ def load_fold_model(run: RunDir, model_id: str, fold: int, parts: dict[str, Fitt
     return FoldModel(FittedFeatures((*shared, *content["parts"])), content["model"])
 
 
+def later_inputs(run: RunDir, job: FoldJob) -> list[str]:
+    """Files that a job reads and that appear while a run goes on, relative to its directory."""
+    found = [run.interactions_file] if job.candidate.params.get(FEATURES) == FULL else []
+    if job.candidate.params.get(TEACHER):
+        folds = range(run.config()["n_folds"]) if job.fold == ALL_ROWS else (job.fold,)
+        names = [str(m) for m, _ in job.candidate.params[TEACHER]]
+        found += [path(m, k) for m in names for k in folds for path in (run.model_path, run.prediction_path)]
+        found += run.features_dir.glob("*.tw")
+    return [str(f.relative_to(run.path)) for f in found if f.exists()]
+
+
 def _columns(features: FittedFeatures, recipe: Recipe, monotone: dict[str, int]) -> Columns:
     """What the family is told of the features; a monotone column is one that is passed on as it is."""
     columns = features.columns()
@@ -291,4 +302,4 @@ def _columns(features: FittedFeatures, recipe: Recipe, monotone: dict[str, int])
     return Columns(columns.n_features, monotone=directions)
 
 
-__all__ = ["Family", "Session", "load_fold_model"]
+__all__ = ["Family", "Session", "later_inputs", "load_fold_model"]

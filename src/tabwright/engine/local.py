@@ -225,6 +225,10 @@ class LocalEngine:
             self._log.close()
         return outcomes
 
+    def notes(self) -> list[str]:
+        """Nothing: what goes wrong with a process is told of its job."""
+        return []
+
 
 def _memory(worker: _Worker) -> float:
     try:

@@ -206,6 +206,13 @@ class RunDir:
     def has_array(self, name: str, key: str) -> bool:
         return (self.path / f"{name}.{key}.npy").exists()
 
+    def inputs(self) -> list[str]:
+        """Files that fitting a fold reads from the start, relative to the directory."""
+        skipped = {self.design_file, self.status_file, self.front_file, self.interactions_file}
+        found = [f for pattern in ("*.npy", "*.json") for f in self.path.glob(pattern) if f not in skipped]
+        found += [f for folder in (self.table_dir, self.features_dir) for f in folder.rglob("*") if f.suffix != ".lock"]
+        return sorted(str(f.relative_to(self.path)) for f in found if f.is_file() and not f.name.startswith("."))
+
     def size_mib(self) -> float:
         """Size of all files, while workers may be writing and renaming some of them."""
         total = 0

@@ -1,8 +1,11 @@
-"""Model families that go wrong in real ways, named by tests as "faulty:NAME"."""
+"""Model families that go wrong in real ways, named as ``tabwright.testing.faulty:NAME``."""
+
+from __future__ import annotations
 
 import ctypes
 import dataclasses
 import time
+from typing import Any
 
 import numpy as np
 
@@ -10,40 +13,40 @@ from tabwright.errors import FitError
 from tabwright.models.linear import LINEAR
 
 
-def _segfault(train, valid, params, context):
+def _segfault(*_arguments: Any) -> Any:
     ctypes.string_at(0)
 
 
-def _allocate(train, valid, params, context):
+def _allocate(*_arguments: Any) -> Any:
     kept = []
     while True:
         kept.append(np.ones(4_000_000))
         time.sleep(0.002)
 
 
-def _sleep(train, valid, params, context):
+def _sleep(*_arguments: Any) -> Any:
     time.sleep(600)
 
 
-def _raise(train, valid, params, context):
+def _raise(*_arguments: Any) -> Any:
     raise ZeroDivisionError("one over nothing")
 
 
-def _unfit(train, valid, params, context):
+def _unfit(*_arguments: Any) -> Any:
     raise FitError("this data can't be fitted")
 
 
-def _nan(train, valid, params, context):
-    fitted = LINEAR.fit(train, valid, params, context)
+def _nan(*arguments: Any) -> Any:
+    fitted: Any = LINEAR.fit(*arguments)
     fields = {f.name: getattr(fitted, f.name) for f in dataclasses.fields(fitted)}
     return dataclasses.replace(
         fitted, **{k: np.full_like(v, np.nan) for k, v in fields.items() if isinstance(v, np.ndarray)}
     )
 
 
-def _slow(train, valid, params, context):
+def _slow(*arguments: Any) -> Any:
     time.sleep(0.3)
-    return LINEAR.fit(train, valid, params, context)
+    return LINEAR.fit(*arguments)
 
 
 SEGFAULT, ALLOCATE, SLEEP, RAISE, UNFIT, NAN, SLOW = (
