@@ -2,9 +2,10 @@
 
 ``python`` blocks share one namespace; a block whose first line is ``# path/name.py`` is a file of that name. Lines of
 ``sh`` blocks are commands: ``tabwright`` runs in this process, servers in one of their own until the page ends, and
-the rest in a shell. Searches are bounded to ``MODELS`` candidates (other systems' look-alikes, which count none, to
-``SECONDS``), so that a loaded machine runs the same; ports and addresses become free ones on loopback. What a page sets
-up unseen stands in ``<!-- invisible-code-block: python``; what can't run is behind ``<!-- skip: next "the reason" -->``.
+the rest in a shell. Searches are bounded to ``MODELS`` candidates of two folds (other systems' look-alikes, which
+count none, to ``SECONDS``), so that a loaded machine runs the same; ports and addresses become free ones on loopback.
+What a page sets up unseen stands in ``<!-- invisible-code-block: python``; before what can't run there is
+``<!-- skip: next "the reason" -->``.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def languages(page: Path) -> set[str]:
 
 def skipped(page: Path) -> list[tuple[str, str | None]]:
     """Blocks that are not run, and why."""
-    found = re.findall(r"<!-- skip: (\w+)(?: (.*?))? *-->", page.read_text("utf-8"))
+    found = re.findall(r"^<!-- skip: (\w+)(?: (.*?))? *-->", page.read_text("utf-8"), re.MULTILINE)
     return [(action, reason.strip('"') or None) for action, reason in found]
 
 
@@ -154,7 +155,7 @@ class Runner:
     def _here(self, source: str) -> str:
         """The block with bounded searches, and with free ports on loopback."""
         source = re.sub(r",\s*max_models=\d+", "", source)
-        source = re.sub(r"(max_runtime_secs=[\d_.]+)", rf"\1, max_models={MODELS}", source)
+        source = re.sub(r"(max_runtime_secs=[\d_.]+)", rf"\1, max_models={MODELS}, nfolds=2", source)
         source = re.sub(r"--extra-secs [\d.]+", "--extra-secs 1", source)
         for port, free in self._ports.items():
             source = re.sub(rf"(localhost|127\.0\.0\.1):{port}\b", f"127.0.0.1:{free}", source)
@@ -162,7 +163,7 @@ class Runner:
 
 
 def _bounded(words: list[str]) -> list[str]:
-    bounds = ["--max-models", str(MODELS)] if words[0] == "fit" and "--max-models" not in words else []
+    bounds = ["--max-models", str(MODELS), "--nfolds", "2"] if words[0] == "fit" and "--max-models" not in words else []
     return [*words, *bounds, *(["--quiet"] if words[0] in ("fit", "predict", "resume") else [])]
 
 
