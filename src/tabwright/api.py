@@ -29,6 +29,7 @@ from tabwright.finished import Finished
 from tabwright.inputs import Given, Roles, gather, has_names, read_inputs
 from tabwright.metrics import full_proba
 from tabwright.progress import observer_for
+from tabwright.reasons import MAX_ROWS
 from tabwright.results import Results
 from tabwright.runtime import named
 from tabwright.search.budget import Budget
@@ -199,7 +200,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
 
     # --- export -----------------------------------------------------------------------------------------------
 
-    def export(self, path: str | Path, signing_key: Any = None) -> ExportReport:
+    def export(self, path: str | Path, signing_key: Any = None, *, background_rows: int = MAX_ROWS) -> ExportReport:
         """Write the leader, preprocessing included, as one ONNX file that is checked before it appears.
 
         Parameters
@@ -207,14 +208,21 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         path : path
         signing_key : path of a PEM file, PEM bytes, 32 raw bytes, or Ed25519PrivateKey, optional
             Sign the file, for ``load_model(path, public_key=...)``; needs ``tabwright[sign]``.
+        background_rows : int
+            Rows of the training table that the file holds for ``load_model(path).reasons``, 32 at most and in 32 KiB;
+            0 where nobody who has the file may see one.
 
         Raises
         ------
+        OptionError
+            For another number of rows, or a path or key that can't be used.
         ParityError
             If the file would not predict what :meth:`predict` does; nothing is written then.
         """
+        if isinstance(background_rows, bool) or background_rows not in range(MAX_ROWS + 1):
+            raise OptionError("background_rows", f"is {background_rows!r}", f"give a number from 0 to {MAX_ROWS}")
         finished = self._fitted()
-        report = export(finished.package(), path, signing_key)
+        report = export(replace(finished.package(), background_rows=background_rows), path, signing_key)
         finished.profiles[finished.ensemble.name] = report.profile.to_dict()
         if finished.run.config_file.exists():
             with contextlib.suppress(RunError):  # a run that can't be written can still be exported

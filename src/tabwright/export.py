@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from tabwright import signature
+from tabwright import reasons, signature
 from tabwright.codec import write_for_user
 from tabwright.conformal import Conformal
 from tabwright.data.table import Table
@@ -61,6 +61,7 @@ class Package:
     reference: Mapping[str, Any] = field(default_factory=dict)  # see tabwright.reference
     conformal: Conformal | None = None
     card: str = ""  # Markdown
+    background_rows: int = reasons.MAX_ROWS  # of the sample, kept in the file for reason codes
 
 
 def serialise(
@@ -118,6 +119,9 @@ def _metadata(package: Package, parity: Parity | None, profile: Profile | None) 
         "reference": dict(package.reference),
         "conformal": package.conformal.to_json() if package.conformal else None,
         "card": package.card,
+        "background": reasons.background(
+            np.asarray(package.sample.numbers), package.sample.string_matrix(), package.background_rows
+        ),
         "members": [
             {"model_id": m.model_id, "family": m.family, "weight": m.weight, "folds": len(m.folds)}
             for m in ensemble.members

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tabwright.runtime import positional
+from tabwright.rows import positional
 from tabwright.schema import require_columns
 from tabwright.serve.bodies import Feeds, parse_json
 from tabwright.serve.refusal import RefusalError
