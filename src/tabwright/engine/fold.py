@@ -89,7 +89,8 @@ class Session:
         made = time.monotonic()
         columns = _columns(features, recipe, self.monotone)
         seed = job.candidate.seed + max(0, job.fold)
-        context = FitContext(self.task, self.n_classes, columns, seed, job.n_threads, deadline)
+        context = FitContext(self.task, self.n_classes, columns, seed, job.n_threads, deadline,
+                             self.metric.quantile)
         train = self._sample(X_train, train_rows)
         if EVERYTHING in job.candidate.params:
             until = started + READING_SHARE * job.time_limit_s
