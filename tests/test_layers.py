@@ -31,6 +31,7 @@ LAYERS = (
     ("report", "tracking"),
     ("results",),
     ("api", "replay"),
+    ("quantiles",),
     ("ui",),
     ("cli", "testing", "compat"),
     ("__main__",),

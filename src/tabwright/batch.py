@@ -78,7 +78,7 @@ def predict_file(
         CSV and Parquet are streamed, also folders, globs and addresses (``s3://``) of such files; what else
         ``read_table`` reads is held in memory.
     out : str or Path
-        ``.csv`` or ``.parquet``: ``prediction``, and ``p_CLASS`` for each class.
+        ``.csv`` or ``.parquet``: ``prediction``, and ``p_CLASS`` for each class, or ``q_LEVEL`` for each quantile.
     workers : int
         Processes.
     progress : bool
@@ -231,6 +231,8 @@ def _write_part(model: Model, table: Any, path: Path, is_first: bool, reasons: i
         proba = model.predict_proba(frame) if outputs is None else outputs["probabilities"]
         for k, name in enumerate(model.classes_):
             result[f"p_{name}"] = proba[:, k]
+    for k, level in enumerate(model.levels):
+        result[f"q_{level:g}"] = [] if outputs is None else outputs["quantiles"][:, k]
     if reasons:
         told = [[sentence(r["column"], r["value"], r["contribution"]) for r in row["reasons"]]
                 for row in model.reasons_of(feeds, reasons)]  # fmt: skip

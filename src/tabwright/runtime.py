@@ -3,8 +3,8 @@
 An exported file is one ONNX graph with the inputs ``numbers`` (double, rows x P) and ``strings`` (string, rows x Q),
 each absent where the model has no such column; with the outputs ``prediction`` (double, rows), or
 ``probabilities`` (double, rows x classes) and ``label`` (rows); with ``prediction_low`` and ``prediction_high``
-(double, rows) or ``prediction_set`` (bool, rows x classes) of 90 % coverage; and with JSON under the metadata key
-``tabwright``.
+(double, rows) or ``prediction_set`` (bool, rows x classes) of 90 % coverage, or ``quantiles`` (double, rows x levels);
+and with JSON under the metadata key ``tabwright``.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Model:
         self.classes_ = _classes(metadata)
         stored = metadata.get("conformal")
         self.conformal = None if stored is None else Conformal.from_json(stored)
+        self.levels: tuple[float, ...] = tuple(metadata.get("quantiles") or ())
         self.card: str = metadata.get("card", "")  # Markdown
         self._session = session
         self._run = session.run
@@ -125,6 +126,12 @@ class Model:
         the coverage where the model is right more often than that. Errors as in :meth:`predict_interval`.
         """
         return required(self.conformal).sets(self.predict_proba(X), coverage, empty=empty)
+
+    def predict_quantiles(self, X: Any) -> Floats:
+        """Quantiles in the order of ``levels``, ascending, float64 (n_rows, n_levels); DataError without any."""
+        if not self.levels:
+            raise DataError("this file predicts no quantiles", "export one of tabwright.quantiles.QuantileRegressor")
+        return self._score(X, "quantiles")
 
     def decide(self, X: Any, costs: Any = None, abstain_cost: float | None = None) -> Array:
         """The class of least expected cost, (n_rows,), in an object array with None where no answer costs less.
@@ -224,8 +231,8 @@ class Model:
         return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
 
     def _empty(self, output: str) -> Array:
-        if output == "probabilities":
-            return np.empty((0, len(self._position)))
+        if output in ("probabilities", "quantiles"):
+            return np.empty((0, len(self.levels or self._position)))
         return np.empty(0, dtype=np.float64 if output == "prediction" else object)
 
     def _feeds(self, numbers: Floats, strings: Strings) -> dict[str, Array]:

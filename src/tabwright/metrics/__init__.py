@@ -16,7 +16,7 @@ from tabwright.metrics.brier import BRIER
 from tabwright.metrics.f1 import F1
 from tabwright.metrics.log_loss import LOG_LOSS
 from tabwright.metrics.mae import MAE
-from tabwright.metrics.pinball import PREFIX, pinball_metric
+from tabwright.metrics.pinball import PREFIX, names_quantile, pinball_metric
 from tabwright.metrics.r2 import R2
 from tabwright.metrics.rmse import RMSE
 from tabwright.metrics.rmsle import RMSLE
@@ -40,15 +40,16 @@ def find_metric(name: str, task: Task) -> Metric:
     wanted = name.lower()
     if wanted == "auto":
         return DEFAULTS[task]
-    if (users := _users_metric(name)) is not None:
-        if task in users.tasks:
-            return users
+    found = pinball_metric(wanted) if names_quantile(wanted) else _users_metric(name)
+    if found is not None:
+        if task in found.tasks:
+            return found
         raise OptionError("sort_metric", f"is {name!r}, which does not score {task} tasks", "take another")
     fitting = [m.name for m in METRICS if task in m.tasks]
     if task is Task.REGRESSION:
         fitting.append(f"{PREFIX}Q")
-    for metric in (*METRICS, *([pinball_metric(wanted)] if wanted.startswith(PREFIX) else [])):
-        if wanted in (metric.name, *metric.aliases) or metric.quantile is not None:
+    for metric in METRICS:
+        if wanted == metric.name or wanted in metric.aliases:
             if task in metric.tasks:
                 return metric
             raise OptionError("sort_metric", f"is {name!r}, which does not score {task} tasks",

@@ -25,6 +25,11 @@ def pinball(y: Array, prediction: Floats, weight: Floats | None = None, *, quant
     return float(np.average(np.maximum(quantile * error, (quantile - 1.0) * error), weights=weight))
 
 
+def names_quantile(name: str) -> bool:
+    """Whether a name is ``pinball:`` and a number, and no part of a module called ``pinball``."""
+    return name.startswith(PREFIX) and not name.removeprefix(PREFIX).isidentifier()
+
+
 def pinball_metric(name: str) -> Metric:
     """The metric called ``pinball:Q``; families fit that quantile then.
 

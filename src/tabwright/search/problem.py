@@ -43,7 +43,7 @@ class Problem:
         return np.concatenate(self.valid)
 
     def constant(self) -> tuple[float, ...]:
-        """The trivial prediction in canonical form: weighted mean (or quantile), or P(second class), or class shares."""
+        """The trivial prediction in canonical form: weighted mean or quantile, P(second class), or class shares."""
         if self.task is Task.REGRESSION:
             level = self.metric.quantile
             middle = np.average(self.y, weights=self.weight) if level is None else (

@@ -110,6 +110,9 @@ def answer_schema(served: Served) -> Json:
     properties["reasons"] = {"type": "array", "description": "where the query asks for them", "items": {
         "type": "object", "required": ["value", "base", "reasons"], "properties": {
             "value": {"type": "number"}, "base": {"type": "number"}, "reasons": {"type": "array", "items": reason}}}}
+    if served.model.levels:
+        rows = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+        properties |= {"levels": {"type": "array", "items": {"type": "number"}}, "quantiles": rows}
     return {"type": "object", "required": required, "properties": properties}
 
 

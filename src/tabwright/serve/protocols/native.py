@@ -69,6 +69,8 @@ def json_answer(found: Prediction) -> Response:
     probabilities = found.outputs.get("probabilities")
     if probabilities is not None:
         answer |= {"classes": served.classes, "probabilities": probabilities}
+    if served.model.levels:
+        answer |= {"levels": served.model.levels, "quantiles": found.outputs["quantiles"]}
     if found.reasons is not None:
         answer |= {"reasons": [{k: row[k] for k in ("value", "base", "reasons")} for row in found.reasons]}
     return json_response(answer, found.headers())
