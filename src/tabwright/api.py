@@ -343,7 +343,8 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         use are removed, worst first; they stay in the journal and on the leaderboard.
     sort_metric : str, default "auto"
         What is optimised: rmse, mae, r2, rmsle; roc_auc, log_loss, average_precision, accuracy,
-        balanced_accuracy, f1, brier. "auto" is rmse, roc_auc for two classes, log_loss for more.
+        balanced_accuracy, f1, brier; "pinball:0.9" is for that quantile, which is then fitted. "auto" is rmse, roc_auc
+        for two classes, log_loss for more.
     balance_classes : bool, default False
         Weigh rows so that all classes count the same.
     include_families, exclude_families : sequence of str, optional
