@@ -369,7 +369,8 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         graph. Where nothing found keeps them, the nearest leads and a warning says so.
     tracking : str, optional
         "mlflow" (where ``MLFLOW_TRACKING_URI`` says) or the address of an MLflow tracking server or store, which is
-        told of the run while it goes on; needs ``tabwright[mlflow]``.
+        told of the run while it goes on; needs ``tabwright[mlflow]``. With the environment variable
+        TABWRIGHT_REGISTER_AS the leader becomes a version of that registered model.
     warm_start : bool or path, default True
         True: what earlier runs on tables alike have taught is tried, and this run is added to it (see
         :mod:`tabwright.meta.experience`; nothing of the data's content is stored; the environment variable
