@@ -54,6 +54,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         monotone_constraints: Mapping[str, int] | None = None, nfolds: Any = "auto", seed: int = 0,
         n_jobs: int = -1, engine: str = "local", export_checkpoints_dir: str | Path | None = None,
         warm_start: bool | str = True, tracking: str | None = None, progress: bool | str = "auto",
+        transformers: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         self.max_runtime_secs = max_runtime_secs
         self.max_models = max_models
@@ -75,6 +76,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         self.warm_start = warm_start
         self.tracking = tracking
         self.progress = progress
+        self.transformers = transformers
 
     def _config(self, kinds: Mapping[str, str] | None) -> Config:
         check_tracking(self.tracking)
@@ -93,7 +95,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
             self.max_disk_mib, self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
             self.monotone_constraints, "auto" if is_splitter(self.nfolds) else self.nfolds,
             self.seed, self.n_jobs, dict(kinds or {}),
-            self.objectives, self.constraints, self.tracking, self.warm_start,
+            self.objectives, self.constraints, self.tracking, self.warm_start, self.transformers,
         )  # fmt: skip
 
     def fit(  # noqa: PLR0913 - each under its own name
@@ -349,6 +351,9 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         Weigh rows so that all classes count the same.
     include_families, exclude_families : sequence of str, optional
         Of lightgbm, xgboost, catboost, extra_trees, random_forest, linear, knn, mlp.
+    transformers : sequence of str, optional
+        Encoders of yours whose columns every family gets, as ``package.module:NAME`` or by the name under which an
+        installed package offers them.
     monotone_constraints : mapping of column name to -1, 0 or 1, optional
         Direction in which predictions may move with a numeric column.
     nfolds : int, "auto" or splitter
