@@ -69,7 +69,8 @@ class QuantileRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             raise OptionError("sort_metric", f"is {template.sort_metric!r}", "leave it: each level has its own")
         check_positive("max_runtime_secs", template.max_runtime_secs)
         started = time.monotonic()
-        table = read_table(X) if isinstance(X, (str, Path)) else X
+        # a file is read once for all levels; what is larger than that, each search reads in blocks
+        table = read_table(X) if isinstance(X, (str, Path)) and Path(X).is_file() else X
         made = []
         for k, level in enumerate(levels):
             one = clone(template).set_params(sort_metric=f"pinball:{level:g}")
