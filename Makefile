@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SECONDS_DEMO ?= 60
 
-.PHONY: demo ui test test-slow check bench clean
+.PHONY: demo ui test test-slow check docs bench clean
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -34,6 +34,13 @@ test-slow: .venv/dev
 check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+.venv/docs: .venv/run
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
+	touch $@
+
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/run.py

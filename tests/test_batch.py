@@ -114,11 +114,11 @@ def test_parts_that_are_there_are_not_scored_again(write_model, tmp_path, monkey
     done = []
     write = batch._write_part
 
-    def failing(loaded, block, path, is_first):
+    def failing(loaded, block, path, *rest):
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(path)
-        write(loaded, block, path, is_first)
+        write(loaded, block, path, *rest)
 
     monkeypatch.setattr(batch, "_write_part", failing)
     with pytest.raises(KeyboardInterrupt):

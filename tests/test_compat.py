@@ -158,6 +158,25 @@ def test_autogluon(short):
         predictor.predict(test, model="NeuralNetTorch")
 
 
+def test_autogluons_quantiles(short):
+    from tabwright.compat.autogluon import TabularPredictor
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.uniform(size=300)})
+    frame["y"] = frame["a"] * (1 + rng.normal(size=300))
+    predictor = TabularPredictor("y", problem_type="quantile", quantile_levels=[0.2, 0.5, 0.8], path="q", verbosity=0)
+    predictor.fit(frame, time_limit=15, num_bag_folds=2)
+    found = predictor.predict(frame)
+    assert found.columns.tolist() == [0.2, 0.5, 0.8] and (np.diff(found.to_numpy(), axis=1) >= 0).all()
+    assert predictor.problem_type == "quantile" and list(predictor.evaluate(frame)) == ["pinball_loss"]
+    assert "score_test" in predictor.leaderboard(frame)
+    assert TabularPredictor.load("q").predict(frame).equals(found) and predictor.path.endswith("q")
+    with pytest.raises(OptionError, match="quantile_levels"):
+        TabularPredictor("y", problem_type="quantile").fit(frame)
+    with pytest.raises(OptionError, match="eval_metric"):
+        TabularPredictor("y", problem_type="quantile", quantile_levels=[0.5], eval_metric="rmse").fit(frame)
+
+
 def test_flaml(short, monkeypatch):
     monkeypatch.delenv(CAP)
     from tabwright.compat.flaml import AutoML

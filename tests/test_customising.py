@@ -107,6 +107,62 @@ def test_a_metric_and_a_splitter(package, frame, tmp_path):
     assert len(AutoMLRegressor.open(tmp_path / "run").leaderboard()) == len(board)
 
 
+@pytest.fixture(scope="module")
+def curved():
+    """Only the root of ``a`` is linear in the target."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": 100 * rng.uniform(size=400) ** 2, "shop": rng.choice(["x", "y"], 400)})
+    frame["y"] = np.sqrt(frame["a"]) + (frame["shop"] == "x") + 0.01 * rng.normal(size=400)
+    return frame
+
+
+def test_a_transformer_is_a_feature_of_every_family_stored_and_exported(package, curved, tmp_path):
+    options = {**QUICK, "include_families": ["linear", "lightgbm"], "transformers": ["my_parts.roots:ROOTS"]}
+    made = AutoMLRegressor(**options, export_checkpoints_dir=tmp_path / "run").fit(curved, target="y")
+    plain = AutoMLRegressor(**{**options, "transformers": None}).fit(curved, target="y")
+    scores = [m.leaderboard().set_index("model_id").loc["linear_1", "score"] for m in (made, plain)]
+    assert scores[0] < 0.3 * scores[1]
+    for member in made.leader.members:
+        assert "root of a" in member.folds[0].features.names
+    again = AutoMLRegressor.open(tmp_path / "run")
+    np.testing.assert_array_equal(again.predict(curved), made.predict(curved))
+    made.export(tmp_path / "m.onnx")
+    np.testing.assert_allclose(load_model(tmp_path / "m.onnx").predict(curved), made.predict(curved), rtol=1e-9)
+
+
+def test_a_transformer_without_onnx_runs_and_is_named_by_the_export(package, curved, tmp_path):
+    source = (package / "my_parts" / "roots.py").read_text()
+    cut = re.sub(r"    def to_onnx.*?\n\n\n", "\n", source, flags=re.DOTALL).replace("FittedRoots", "FittedPlainRoots")
+    (package / "my_parts" / "plain_roots.py").write_text(cut)
+    options = {**QUICK, "max_models": 1, "include_families": ["linear"], "transformers": ["my_parts.plain_roots:ROOTS"]}
+    made = AutoMLRegressor(**options, export_checkpoints_dir=tmp_path / "run").fit(curved, target="y")
+    assert made.model_performance(curved, "y")["r2"] > 0.99
+    assert made.leaderboard("all")["latency_p50_us"].isna().all()
+    with pytest.raises(NotExportableError, match="transformer 'FittedPlainRoots' has no ONNX form"):
+        made.export(tmp_path / "m.onnx")
+    assert made.report(tmp_path / "r.html", max_rows=60, max_evaluations=500).exists()
+
+
+def test_a_search_space_of_ones_own_is_what_is_searched(package, frame, tmp_path):
+    options = {**QUICK, "max_models": 4, "include_families": ["my_parts.shallow:SHALLOW"]}
+    made = AutoMLRegressor(**options, export_checkpoints_dir=tmp_path / "run").fit(frame, target="y")
+    found = [e.candidate for e in made._finished.state.finished()]
+    assert len(found) >= 2 and {c.family for c in found} == {"my_parts.shallow:SHALLOW"}
+    for candidate in found:
+        space = {k: v for k, v in candidate.params.items() if k != "features"}
+        assert set(space) == {"num_leaves", "learning_rate", "max_bin"}
+        assert 2 <= space["num_leaves"] <= 8 and space["max_bin"] == 63
+    made.export(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("name", ["my_parts.roots:NONE", "no_such.module:X", "nothing", "my_parts.ridge:RIDGE"])
+def test_transformers_that_are_none_are_named(package, frame, name):
+    with pytest.raises(OptionError, match="transformers"):
+        AutoMLRegressor(**{**QUICK, "transformers": [name]}).fit(frame, target="y")
+    with pytest.raises(OptionError, match="give a list"):
+        AutoMLRegressor(**{**QUICK, "transformers": "my_parts.roots:ROOTS"}).fit(frame, target="y")
+
+
 @pytest.mark.parametrize(("parts", "told"), [
     ([], "no folds"), ([([0, 1], [])], "no folds"), ([([0], [999])], "beyond the 400"),
     ([([0], [1]), ([2], [1])], "twice"), ([([0, 1], [1])], "twice"),
@@ -122,15 +178,18 @@ def test_odd_splitters_are_named(frame, parts, told):
 
 def test_parts_of_installed_packages_go_by_their_own_names(package, monkeypatch):
     from tabwright import plugins
+    from tabwright.features.recipe import encoder
     from tabwright.metrics import find_metric
     from tabwright.models import family
     from tabwright.types import Task
 
     points = {plugins.FAMILIES: EntryPoint("ridge", "my_parts.ridge:RIDGE", plugins.FAMILIES),
               plugins.METRICS: EntryPoint("pinball90", "my_parts.pinball:PINBALL90", plugins.METRICS)}  # fmt: skip
+    points[plugins.TRANSFORMERS] = EntryPoint("roots", "my_parts.roots:ROOTS", plugins.TRANSFORMERS)
     found = {(group, point.name): [point] for group, point in points.items()}
     monkeypatch.setattr(plugins, "entry_points", lambda group, name: found.get((group, name), []))
     assert family("ridge").title == "Ridge regression"
+    assert encoder("roots").name == "roots" and encoder("numbers").name == "numbers"
     assert find_metric("pinball90", Task.REGRESSION).unit == "target"
     with pytest.raises(OptionError, match="does not score binary"):
         find_metric("pinball90", Task.BINARY)

@@ -11,7 +11,7 @@ LAYERS = (
     ("space", "seal", "codec", "timestamps", "names", "ort", "database", "shapley", "charts", "conformal", "plugins"),
     ("coerce", "signature"),
     ("schema",),
-    ("reference",),
+    ("reference", "rows", "reasons"),
     ("onnx",),
     ("metrics", "data", "models", "curves"),
     ("features",),
@@ -31,6 +31,7 @@ LAYERS = (
     ("report", "tracking"),
     ("results",),
     ("api", "replay"),
+    ("quantiles",),
     ("ui",),
     ("cli", "testing", "compat"),
     ("__main__",),
@@ -38,7 +39,7 @@ LAYERS = (
 RANK = {name: k for k, names in enumerate(LAYERS) for name in names}
 SCORING = {
     "runtime", "schema", "seal", "signature", "errors", "types", "coerce", "timestamps", "names", "ort", "reference",
-    "interrupts", "database", "shapley", "conformal", "__init__",
+    "interrupts", "database", "shapley", "conformal", "rows", "reasons", "__init__",
 }  # fmt: skip
 
 

@@ -252,7 +252,8 @@ def test_scoring_needs_numpy_and_onnxruntime_alone(write_model):
     assert predictions == "12.5 12.5"
     assert set(modules.split()) == {
         f"tabwright.{m}"
-        for m in ["coerce", "conformal", "errors", "names", "ort", "runtime", "schema", "seal", "timestamps", "types"]
+        for m in ["coerce", "conformal", "errors", "names", "ort", "reasons", "rows", "runtime", "schema", "seal",
+                  "shapley", "timestamps", "types"]
     }
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from tabwright import AutoMLClassifier, AutoMLRegressor, load_model, tracking
+from tabwright.cli.main import main
 from tabwright.errors import OptionError
 
 QUICK = {"max_runtime_secs": 60, "max_models": 2, "include_families": ["lightgbm", "linear"], "nfolds": 2,
@@ -70,11 +71,20 @@ def frame():
     return frame
 
 
+def version_of(server, name, number):
+    import mlflow
+
+    mlflow.set_tracking_uri(server)
+    mlflow.set_registry_uri(server)
+    return mlflow.tracking.MlflowClient(server).get_model_version(name, number)
+
+
 @pytest.fixture(scope="module")
 def told(server, frame, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "prices"
     made = AutoMLRegressor(**QUICK, tracking=server, export_checkpoints_dir=folder)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TABWRIGHT_REGISTER_AS", "prices")
         warnings.simplefilter("ignore", UserWarning)  # a loaded machine may be slower than two small fits
         made.fit(frame, target="price")
     assert tracking.wait(120), (folder / "tracking.log").read_text()
@@ -127,6 +137,45 @@ def test_the_model_is_an_mlflow_model_and_is_served(server, told, frame, tmp_pat
         np.testing.assert_allclose(answer.json()["predictions"], expected, rtol=1e-9)
     finally:
         end(process)
+
+
+def test_a_tracked_runs_leader_is_registered(server, told, frame):
+    import mlflow
+
+    made = version_of(server, "prices", 1)
+    assert made.status == "READY" and made.tags["tabwright.target"] == "price"
+    assert "# " in made.description  # the model card
+    rows = frame.drop(columns=["price"]).head(20)
+    loaded = mlflow.pyfunc.load_model("models:/prices/1")
+    np.testing.assert_allclose(loaded.predict(rows), told.predict(rows), rtol=1e-9)
+
+
+def test_an_export_is_registered_as_the_next_version(server, told, frame, tmp_path, capsys):
+    import mlflow
+
+    version_of(server, "prices", 1)
+    command = ["export", str(told.run_dir), "--out", str(tmp_path / "m.onnx"), "--tracking", server, "--register"]
+    assert main([*command, "prices"]) == 0
+    assert "version 2 of the registered model 'prices'" in capsys.readouterr().out
+    made = version_of(server, "prices", 2)
+    assert made.tags["tabwright.sha256"] == load_model(tmp_path / "m.onnx").sha256
+    run = mlflow.tracking.MlflowClient(server).get_run(made.run_id)
+    assert run.info.status == "FINISHED" and run.data.metrics["leader_rmse"] == told._finished.metrics["rmse"]
+    rows = frame.drop(columns=["price"]).head(20)
+    loaded = mlflow.pyfunc.load_model("models:/prices/2")
+    np.testing.assert_allclose(loaded.predict(rows), told.predict(rows), rtol=1e-9)
+    assert main([*command, "other"]) == 0 and version_of(server, "other", 1).status == "READY"
+    assert main([*command, "a/b:c"]) == 2
+    assert "register" in capsys.readouterr().err
+
+
+def test_registering_where_nothing_answers_is_told(told, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    told.export(tmp_path / "m.onnx")
+    with pytest.raises(OptionError, match=r"can't be done at http://127\.0\.0\.1"):
+        tracking.register(tmp_path / "m.onnx", "prices", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(OptionError, match="no tracking address"):
+        tracking.register(tmp_path / "m.onnx", "prices", "ftp://x")
 
 
 def test_classes_and_probabilities_by_the_flavour(frame, tmp_path):

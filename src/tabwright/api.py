@@ -29,6 +29,7 @@ from tabwright.finished import Finished
 from tabwright.inputs import Given, Roles, gather, has_names, read_inputs
 from tabwright.metrics import full_proba
 from tabwright.progress import observer_for
+from tabwright.reasons import MAX_ROWS
 from tabwright.results import Results
 from tabwright.runtime import named
 from tabwright.search.budget import Budget
@@ -53,6 +54,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         monotone_constraints: Mapping[str, int] | None = None, nfolds: Any = "auto", seed: int = 0,
         n_jobs: int = -1, engine: Any = "local", export_checkpoints_dir: str | Path | None = None,
         warm_start: bool | str = True, tracking: str | None = None, progress: bool | str = "auto",
+        transformers: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         self.max_runtime_secs = max_runtime_secs
         self.max_models = max_models
@@ -74,6 +76,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         self.warm_start = warm_start
         self.tracking = tracking
         self.progress = progress
+        self.transformers = transformers
 
     def _config(self, kinds: Mapping[str, str] | None) -> Config:
         check_tracking(self.tracking)
@@ -82,7 +85,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
             self.max_disk_mib, self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
             self.monotone_constraints, "auto" if is_splitter(self.nfolds) else self.nfolds,
             self.seed, self.n_jobs, dict(kinds or {}),
-            self.objectives, self.constraints, self.tracking, self.warm_start, self.engine,
+            self.objectives, self.constraints, self.tracking, self.warm_start, self.engine, self.transformers,
         )  # fmt: skip
 
     def fit(  # noqa: PLR0913 - each under its own name
@@ -189,7 +192,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
 
     # --- export -----------------------------------------------------------------------------------------------
 
-    def export(self, path: str | Path, signing_key: Any = None) -> ExportReport:
+    def export(self, path: str | Path, signing_key: Any = None, *, background_rows: int = MAX_ROWS) -> ExportReport:
         """Write the leader, preprocessing included, as one ONNX file that is checked before it appears.
 
         Parameters
@@ -197,14 +200,21 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         path : path
         signing_key : path of a PEM file, PEM bytes, 32 raw bytes, or Ed25519PrivateKey, optional
             Sign the file, for ``load_model(path, public_key=...)``; needs ``tabwright[sign]``.
+        background_rows : int
+            Rows of the training table that the file holds for ``load_model(path).reasons``, 32 at most and in 32 KiB;
+            0 where nobody who has the file may see one.
 
         Raises
         ------
+        OptionError
+            For another number of rows, or a path or key that can't be used.
         ParityError
             If the file would not predict what :meth:`predict` does; nothing is written then.
         """
+        if isinstance(background_rows, bool) or background_rows not in range(MAX_ROWS + 1):
+            raise OptionError("background_rows", f"is {background_rows!r}", f"give a number from 0 to {MAX_ROWS}")
         finished = self._fitted()
-        report = export(finished.package(), path, signing_key)
+        report = export(replace(finished.package(), background_rows=background_rows), path, signing_key)
         finished.profiles[finished.ensemble.name] = report.profile.to_dict()
         if finished.run.config_file.exists():
             with contextlib.suppress(RunError):  # a run that can't be written can still be exported
@@ -330,11 +340,15 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         use are removed, worst first; they stay in the journal and on the leaderboard.
     sort_metric : str, default "auto"
         What is optimised: rmse, mae, r2, rmsle; roc_auc, log_loss, average_precision, accuracy,
-        balanced_accuracy, f1, brier. "auto" is rmse, roc_auc for two classes, log_loss for more.
+        balanced_accuracy, f1, brier; "pinball:0.9" is for that quantile, which is then fitted. "auto" is rmse, roc_auc
+        for two classes, log_loss for more.
     balance_classes : bool, default False
         Weigh rows so that all classes count the same.
     include_families, exclude_families : sequence of str, optional
         Of lightgbm, xgboost, catboost, extra_trees, random_forest, linear, knn, mlp.
+    transformers : sequence of str, optional
+        Encoders of yours whose columns every family gets, as ``package.module:NAME`` or by the name under which an
+        installed package offers them.
     monotone_constraints : mapping of column name to -1, 0 or 1, optional
         Direction in which predictions may move with a numeric column.
     nfolds : int, "auto" or splitter
@@ -355,7 +369,8 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         graph. Where nothing found keeps them, the nearest leads and a warning says so.
     tracking : str, optional
         "mlflow" (where ``MLFLOW_TRACKING_URI`` says) or the address of an MLflow tracking server or store, which is
-        told of the run while it goes on; needs ``tabwright[mlflow]``.
+        told of the run while it goes on; needs ``tabwright[mlflow]``. With the environment variable
+        TABWRIGHT_REGISTER_AS the leader becomes a version of that registered model.
     warm_start : bool or path, default True
         True: what earlier runs on tables alike have taught is tried, and this run is added to it (see
         :mod:`tabwright.meta.experience`; nothing of the data's content is stored; the environment variable

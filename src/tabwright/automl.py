@@ -194,7 +194,9 @@ def _start_engine(config: Config, run: RunDir) -> Engine:
 
 
 def _families(problem: Problem, config: Config, table: Table) -> tuple[Family, ...]:
-    families = families_for(problem.task, config.include_families, config.exclude_families, problem.n_classes)
+    families = families_for(
+        problem.task, config.include_families, config.exclude_families, problem.n_classes, problem.metric.quantile
+    )
     families = tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
     if config.monotone_constraints:
         families = tuple(f for f in families if f.monotone)

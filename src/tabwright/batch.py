@@ -28,6 +28,7 @@ from tabwright.data.places import find
 from tabwright.data.readers import check_exists, in_many
 from tabwright.data.stream import BLOCK_BYTES, BLOCK_ROWS, DELIMITED, PARQUET, Blocks
 from tabwright.errors import ColumnError, DataError, OptionError, RunError
+from tabwright.reasons import sentence, stored_rows
 from tabwright.runtime import Model, load_model
 
 SUFFIXES = (".csv", ".parquet")
@@ -42,6 +43,7 @@ class Job:
     source: str
     out: Path
     public_key: str | None = None
+    reasons: int = 0
 
     @property
     def parts(self) -> Path:
@@ -58,12 +60,13 @@ class Job:
         return {
             "model": model_sha256, "source": self.source, "files": told, "block_bytes": BLOCK_BYTES,
             "block_rows": BLOCK_ROWS, "format": 2,
+            "reasons": self.reasons,
         }  # fmt: skip
 
 
 def predict_file(
     model: str | Path, source: str | Path, out: str | Path, workers: int, *, progress: bool,
-    public_key: str | None = None,
+    public_key: str | None = None, reasons: int = 0,
 ) -> int:  # fmt: skip
     """Score a file; the number of rows.
 
@@ -75,13 +78,15 @@ def predict_file(
         CSV and Parquet are streamed, also folders, globs and addresses (``s3://``) of such files; what else
         ``read_table`` reads is held in memory.
     out : str or Path
-        ``.csv`` or ``.parquet``: ``prediction``, and ``p_CLASS`` for each class.
+        ``.csv`` or ``.parquet``: ``prediction``, and ``p_CLASS`` for each class, or ``q_LEVEL`` for each quantile.
     workers : int
         Processes.
     progress : bool
         Whether to draw a bar on standard error.
     public_key : str, optional
         PEM file of the key that must have signed the model.
+    reasons : int
+        Also ``reason_1``, … of each row, this many; see :meth:`tabwright.runtime.Model.reasons`.
 
     Raises
     ------
@@ -89,12 +94,14 @@ def predict_file(
         Naming the column, file or option.
     """
     path = Path(source).expanduser()
-    job = Job(Path(model), str(path.resolve() if path.exists() else source), Path(out), public_key)
+    job = Job(Path(model), str(path.resolve() if path.exists() else source), Path(out), public_key, reasons)
     if job.out.suffix.lower() not in SUFFIXES or job.out.is_dir():
         raise OptionError("--out", f"is {str(out)!r}", "name a file that ends in .csv or .parquet")
     if not job.out.resolve().parent.is_dir():
         raise OptionError("--out", f"is {str(out)!r}, in a folder that does not exist", "name a folder that exists")
     loaded = load_model(job.model, public_key=job.public_key)
+    if reasons:
+        stored_rows(loaded.metadata.get("background"), loaded.schema)  # the fault, where it holds none
     if job.source.startswith(("http://", "https://")):
         raise OptionError("DATA", f"is {job.source!r}, an address of the web", "copy the file here first")
     if not path.is_file() and not in_many(job.source):
@@ -135,7 +142,7 @@ def _score(job: Job, model: Model, workers: int, *, progress: bool) -> int:
         with _bar(progress) as show:
             for k, (table, share) in enumerate(_chain(first, second, blocks)):
                 if not job.part(k).exists():
-                    _guarded(lambda t=table, k=k: _write_part(model, t, job.part(k), k == 0), n_rows)
+                    _guarded(lambda t=table, k=k: _write_part(model, t, job.part(k), k == 0, job.reasons), n_rows)
                 n_rows += table.num_rows
                 show(share)
         return n_rows
@@ -156,7 +163,7 @@ def _score_in_processes(job: Job, blocks: Iterator[Any], workers: int, *, progre
         try:
             for k, (table, share) in enumerate(blocks):
                 if not job.part(k).exists():
-                    arguments = (_to_ipc(table), str(job.part(k)), k == 0)
+                    arguments = (_to_ipc(table), str(job.part(k)), k == 0, job.reasons)
                     waiting.append((pool.submit(_work, *arguments), n_rows, share))
                 n_rows += table.num_rows
                 while len(waiting) > 2 * workers:
@@ -196,11 +203,11 @@ def _start_worker(model: str, public_key: str | None) -> None:
     _worker_model = load_model(model, public_key=public_key)
 
 
-def _work(block: bytes, path: str, is_first: bool) -> None:
+def _work(block: bytes, path: str, is_first: bool, reasons: int) -> None:
     import pyarrow as pa
 
     assert _worker_model is not None
-    _write_part(_worker_model, pa.ipc.open_stream(block).read_all(), Path(path), is_first)
+    _write_part(_worker_model, pa.ipc.open_stream(block).read_all(), Path(path), is_first, reasons)
 
 
 def _to_ipc(table: Any) -> bytes:
@@ -212,7 +219,7 @@ def _to_ipc(table: Any) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _write_part(model: Model, table: Any, path: Path, is_first: bool) -> None:
+def _write_part(model: Model, table: Any, path: Path, is_first: bool, reasons: int) -> None:
     """Predictions of one block under their name, at once and whole."""
     import pandas as pd
 
@@ -224,6 +231,13 @@ def _write_part(model: Model, table: Any, path: Path, is_first: bool) -> None:
         proba = model.predict_proba(frame) if outputs is None else outputs["probabilities"]
         for k, name in enumerate(model.classes_):
             result[f"p_{name}"] = proba[:, k]
+    for k, level in enumerate(model.levels):
+        result[f"q_{level:g}"] = [] if outputs is None else outputs["quantiles"][:, k]
+    if reasons:
+        told = [[sentence(r["column"], r["value"], r["contribution"]) for r in row["reasons"]]
+                for row in model.reasons_of(feeds, reasons)]  # fmt: skip
+        for k in range(reasons):
+            result[f"reason_{k + 1}"] = pd.Series([row[k] if k < len(row) else "" for row in told], dtype="str")
     if path.suffix == ".csv":
         write_atomic(path, result.to_csv(index=False, header=is_first).encode())
     else:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tabwright.engine.dask_connect import LOCAL, engine_name
 from tabwright.errors import OptionError
+from tabwright.features.recipe import encoder
 from tabwright.models import family
 from tabwright.objectives.limits import SCORE, check_constraints, check_objectives
 
@@ -38,6 +39,7 @@ class Config:
     tracking: str | None = None
     warm_start: bool | str = True
     engine: Any = LOCAL  # as text, once this is made
+    transformers: Sequence[str] | None = None
     client: Any = field(default=None, init=False, repr=False, compare=False)  # the distributed.Client that it was
 
     def __post_init__(self) -> None:
@@ -68,7 +70,8 @@ class Config:
         object.__setattr__(self, "objectives", check_objectives(self.objectives))
         object.__setattr__(self, "constraints", check_constraints(self.constraints) or None)
         for option in ("include_families", "exclude_families"):
-            _known_families(option, getattr(self, option))
+            _known(option, getattr(self, option), family)
+        _known("transformers", self.transformers, encoder)
         for name, value in (self.monotone_constraints or {}).items():
             if value not in (-1, 0, 1):
                 raise OptionError("monotone_constraints", f"has {value!r} for column {name!r}", "give -1, 0 or 1")
@@ -114,12 +117,12 @@ class Config:
         return cls(**{k: v for k, v in values.items() if k in known})
 
 
-def _known_families(option: str, names: Any) -> None:
+def _known(option: str, names: Any, find: Callable[[str], Any]) -> None:
     if isinstance(names, str):
         raise OptionError(option, f"is the text {names!r}", f"give a list: [{names!r}]")
     for name in names or ():
         try:
-            family(name)
+            find(name)
         except OptionError as error:
             raise OptionError(option, error.problem, error.fix) from None
 

@@ -80,11 +80,11 @@ class ModelFileError(UserError):
 class NotExportableError(UserError, ValueError):
     """A model has a member that ONNX can't hold."""
 
-    def __init__(self, family: str) -> None:
-        TabwrightError.__init__(self, family)
-        self.family = family
-        self.problem = f"The leader can't be exported: the family {family!r} has no ONNX form (no to_onnx)"
-        self.fix = "leave it out with exclude_families, or give its models a to_onnx; predict works without"
+    def __init__(self, name: str, what: str = "family") -> None:
+        TabwrightError.__init__(self, name, what)
+        self.name, self.what = name, what
+        self.problem = f"The leader can't be exported: the {what} {name!r} has no ONNX form (no to_onnx)"
+        self.fix = "search without it, or give what it fits a to_onnx; predict works without"
 
 
 class FitError(TabwrightError):

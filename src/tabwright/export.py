@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from tabwright import signature
+from tabwright import reasons, signature
 from tabwright.codec import write_for_user
 from tabwright.conformal import Conformal
 from tabwright.data.table import Table
@@ -22,7 +22,7 @@ from tabwright.metrics import full_proba
 from tabwright.objectives.measure import Profile, measure, run_batched, session
 from tabwright.onnx.graph import Graph, metadata_json
 from tabwright.onnx.parity import Parity, compare, require
-from tabwright.pipeline import Ensemble, emit_outputs, graph_inputs
+from tabwright.pipeline import Ensemble, Member, Quantiles, emit_outputs, graph_inputs
 from tabwright.schema import Schema
 from tabwright.seal import KEY, PLACEHOLDER, seal
 from tabwright.types import Floats, Task
@@ -61,6 +61,14 @@ class Package:
     reference: Mapping[str, Any] = field(default_factory=dict)  # see tabwright.reference
     conformal: Conformal | None = None
     card: str = ""  # Markdown
+    background_rows: int = reasons.MAX_ROWS  # of the sample, kept in the file for reason codes
+    quantiles: Quantiles | None = None  # all that the file predicts, where ``ensemble`` is one of several levels
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Of all levels, where there are several."""
+        ensembles = self.quantiles.ensembles if self.quantiles else (self.ensemble,)
+        return tuple(m for e in ensembles for m in e.members)
 
 
 def serialise(
@@ -69,7 +77,7 @@ def serialise(
     """The sealed model file's bytes, signed if there is a key."""
     graph = Graph()
     inputs = Inputs(graph, package.schema)
-    canonical = package.ensemble.to_onnx(inputs)
+    canonical = _canonical(package, inputs)
     classes = package.schema.classes or ()
     proba = emit_outputs(graph, package.ensemble, canonical, classes)
     if package.conformal is not None:
@@ -80,6 +88,15 @@ def serialise(
         return seal(graph.build(metadata).SerializeToString())
     metadata[signature.KEY] = signature.PLACEHOLDER
     return seal(signature.sign(graph.build(metadata).SerializeToString(), signing_key))
+
+
+def _canonical(package: Package, inputs: Inputs) -> str:
+    """Emit the prediction in canonical form, and all quantiles where there are several."""
+    if package.quantiles is None:
+        return package.ensemble.to_onnx(inputs)
+    graph, found = inputs.graph, package.quantiles.to_onnx(inputs)
+    graph.output("quantiles", found, TensorProto.DOUBLE, len(package.quantiles.levels))
+    return graph.node("Gather", found, graph.const(np.array([package.quantiles.middle], np.int64)), axis=1)
 
 
 def emit_uncertainty(graph: Graph, conformal: Conformal, values: str, n_classes: int) -> None:
@@ -118,10 +135,14 @@ def _metadata(package: Package, parity: Parity | None, profile: Profile | None) 
         "reference": dict(package.reference),
         "conformal": package.conformal.to_json() if package.conformal else None,
         "card": package.card,
+        "background": reasons.background(
+            np.asarray(package.sample.numbers), package.sample.string_matrix(), package.background_rows
+        ),
         "members": [
             {"model_id": m.model_id, "family": m.family, "weight": m.weight, "folds": len(m.folds)}
-            for m in ensemble.members
+            for m in package.members
         ],
+        "quantiles": list(package.quantiles.levels) if package.quantiles else None,
         "parity": parity.to_dict() if parity else None,
         "profile": profile.to_dict() if profile else None,
         "versions": {p: version(p) for p in ("tabwright", "onnx", "onnxruntime", "numpy")},
@@ -131,6 +152,9 @@ def _metadata(package: Package, parity: Parity | None, profile: Profile | None) 
 
 def check(model: bytes, package: Package, rows: Table) -> Parity:
     """Compare a serialised model with the Python ensemble on some rows."""
+    if package.quantiles is not None:
+        onnx = run_batched(session(model), graph_inputs(rows), "quantiles")
+        return compare(onnx, package.quantiles.predict(rows))
     onnx = predict_bytes(model, package.ensemble.task, rows)
     python = package.ensemble.predict_canonical(rows)
     if package.ensemble.task is not Task.REGRESSION:
@@ -205,7 +229,7 @@ def export(package: Package, path: str | Path, signing_key: Any = None) -> Expor
     profile = measure(draft, graph_inputs(sample))
     data = serialise(package, parity, profile, signing_key)
     write_for_user(target, data, "path")
-    members = tuple(m.model_id for m in package.ensemble.members)
+    members = tuple(m.model_id for m in package.members)
     return ExportReport(str(target), parity, profile, members, time.monotonic() - started)
 
 

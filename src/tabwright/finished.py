@@ -155,6 +155,6 @@ def out_of_fold_metrics(problem: Problem, state: State, threshold: float) -> dic
         prediction = np.tile(np.array(problem.constant()), (len(rows), 1))
     found = evaluate(
         problem.task, problem.user_y(rows), prediction, threshold,
-        weight=None if problem.weight is None else problem.weight[rows],
+        weight=None if problem.weight is None else problem.weight[rows], also=problem.metric,
     )  # fmt: skip
     return {k: v for k, v in found.items() if math.isfinite(v)}

@@ -66,6 +66,9 @@ def svg(front: pd.DataFrame, metric: Metric) -> str:
 
 
 def _decades(low: float, high: float) -> list[tuple[float, str]]:
-    """Ticks at 1, 2 and 5 times powers of ten between two common logarithms."""
+    """Ticks at 1, 2 and 5 times powers of ten between two common logarithms, or three others where these are few."""
     values = [m * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
-    return [(math.log10(v), f"{v:g}") for v in values if low <= math.log10(v) <= high]
+    found = [(math.log10(v), f"{v:g}") for v in values if low <= math.log10(v) <= high]
+    if len(found) > 1:
+        return found
+    return [(low + k * (high - low) / 4, f"{10 ** (low + k * (high - low) / 4):.3g}") for k in (1, 2, 3)]

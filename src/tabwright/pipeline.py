@@ -144,6 +144,27 @@ class Ensemble:
         return graph.node("Expand", graph.const(np.array([self.constant])), shape)
 
 
+@dataclass(frozen=True)
+class Quantiles:
+    """Several levels of a target, each with its ensemble, sorted in every row so that they do not cross."""
+
+    levels: tuple[float, ...]  # ascending, between 0 and 1
+    ensembles: tuple[Ensemble, ...]
+    middle: int  # position of the level that is the file's ``prediction``
+
+    def predict(self, table: Table) -> Floats:
+        """float64 (n_rows, n_levels), in the target's unit."""
+        return np.sort(np.column_stack([e.predict_canonical(table)[:, 0] for e in self.ensembles]), axis=1)
+
+    def to_onnx(self, inputs: Inputs) -> str:
+        """Emit :meth:`predict`."""
+        graph, k = inputs.graph, len(self.levels)
+        outputs = [e.to_onnx(inputs) for e in self.ensembles]
+        side_by_side = graph.node("Concat", *outputs, axis=1) if k > 1 else outputs[0]
+        count = graph.const(np.array([k], np.int64))
+        return graph.nodes("TopK", side_by_side, count, n_outputs=2, axis=1, largest=0, sorted=1)[0]
+
+
 def emit_outputs(graph: Graph, ensemble: Ensemble, canonical: str, classes: Sequence[Any]) -> str:
     """Declare the file's outputs, ``prediction`` or ``probabilities`` and ``label``; the first as (rows, width)."""
     squeeze = graph.const(np.array([1], np.int64))

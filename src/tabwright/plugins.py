@@ -8,7 +8,7 @@ from typing import Any
 
 from tabwright.errors import OptionError
 
-FAMILIES, METRICS = "tabwright.families", "tabwright.metrics"
+FAMILIES, METRICS, TRANSFORMERS = "tabwright.families", "tabwright.metrics", "tabwright.transformers"
 """Entry point groups."""
 
 

@@ -190,7 +190,8 @@ class Results:
         schema = finished.schema
         y_true, keep = read_target(y_column, str(y_column.name), schema.classes)
         prediction = self._predict_canonical(frame[keep])
-        return evaluate(finished.problem.task, y_true, prediction, finished.ensemble.threshold)
+        problem = finished.problem
+        return evaluate(problem.task, y_true, prediction, finished.ensemble.threshold, also=problem.metric)
 
     def explain(self, X: Any = None, y: Any = None, **options: Any) -> Explanation:
         """What moves the predictions, where they are wrong, and whom they treat differently; in raw columns.

@@ -3,24 +3,25 @@
 An exported file is one ONNX graph with the inputs ``numbers`` (double, rows x P) and ``strings`` (string, rows x Q),
 each absent where the model has no such column; with the outputs ``prediction`` (double, rows), or
 ``probabilities`` (double, rows x classes) and ``label`` (rows); with ``prediction_low`` and ``prediction_high``
-(double, rows) or ``prediction_set`` (bool, rows x classes) of 90 % coverage; and with JSON under the metadata key
-``tabwright``.
+(double, rows) or ``prediction_set`` (bool, rows x classes) of 90 % coverage, or ``quantiles`` (double, rows x levels);
+and with JSON under the metadata key ``tabwright``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tabwright import coerce, ort, seal
+from tabwright import coerce, ort, reasons, seal
 from tabwright.conformal import Conformal, decide, required
 from tabwright.errors import DataError, MissingExtraError, ModelFileError
-from tabwright.names import clean_names
+from tabwright.rows import columns_of, single_row
 from tabwright.schema import Column, Schema, encode, require_columns
+from tabwright.shapley import Rows
 from tabwright.types import Array, Bools, Floats, Kind, Strings
 
 METADATA_KEY = "tabwright"
@@ -51,6 +52,7 @@ class Model:
         self.classes_ = _classes(metadata)
         stored = metadata.get("conformal")
         self.conformal = None if stored is None else Conformal.from_json(stored)
+        self.levels: tuple[float, ...] = tuple(metadata.get("quantiles") or ())
         self.card: str = metadata.get("card", "")  # Markdown
         self._session = session
         self._run = session.run
@@ -125,6 +127,12 @@ class Model:
         """
         return required(self.conformal).sets(self.predict_proba(X), coverage, empty=empty)
 
+    def predict_quantiles(self, X: Any) -> Floats:
+        """Quantiles in the order of ``levels``, ascending, float64 (n_rows, n_levels); DataError without any."""
+        if not self.levels:
+            raise DataError("this file predicts no quantiles", "export one of tabwright.quantiles.QuantileRegressor")
+        return self._score(X, "quantiles")
+
     def decide(self, X: Any, costs: Any = None, abstain_cost: float | None = None) -> Array:
         """The class of least expected cost, (n_rows,), in an object array with None where no answer costs less.
 
@@ -140,11 +148,62 @@ class Model:
         assert self.classes_ is not None
         return named(self.classes_, codes)
 
+    def reasons(self, X: Any, top: int | None = 3) -> list[dict[str, Any]]:
+        """Reason codes: the columns that moved each row's prediction most, against rows that the file holds.
+
+        Shapley values in the prediction's unit, each row by itself (see :mod:`tabwright.reasons`): of a classifier,
+        those of the predicted class's probability. A row costs up to some 2,000 predictions.
+
+        Parameters
+        ----------
+        X : table or row
+            As for :meth:`predict`.
+        top : int or None
+            Reasons for each row; None gives every column, and then ``base`` and contributions add up to ``value``.
+
+        Returns
+        -------
+        list of dict, one for each row
+            ``prediction``; ``value``, the number or the predicted class's probability; ``base``, its mean over the
+            file's rows; ``reasons``, strongest first, each with ``column``, ``value`` and ``contribution``.
+
+        Raises
+        ------
+        DataError
+            If the file was exported without background rows.
+        OptionError
+            For a ``top`` that is no number from 1.
+        """
+        return self.reasons_of(self.encode(X), top)
+
+    def reasons_of(self, feeds: dict[str, Array], top: int | None = 3) -> list[dict[str, Any]]:
+        """As :meth:`reasons`, of canonical inputs."""
+        reasons.check_top(top)
+        against = reasons.stored_rows(self.metadata.get("background"), self.schema)
+        n = len(next(iter(feeds.values())))
+        if n == 0:
+            return []
+        rows = Rows(feeds.get("numbers", np.empty((n, 0))), feeds.get("strings", np.empty((n, 0), object)))
+        label = "label" if self._is_classifier else "prediction"
+        predicted = self._in_chunks((label,), feeds)[0]
+        outputs = [self._position[v] for v in predicted.tolist()] if self._is_classifier else [0] * n
+        names = (self.labels(predicted) if self._is_classifier else predicted).tolist()
+        found = reasons.contributions(self._score_rows, rows, against)
+        return [
+            {"prediction": names[i]} | reasons.record(self.schema, rows, i, found[i], k, top)
+            for i, k in enumerate(outputs)
+        ]
+
+    def _score_rows(self, rows: Rows) -> Floats:
+        feeds = self._feeds(np.ascontiguousarray(rows.numbers), rows.strings)
+        values = self._in_chunks(("probabilities" if self._is_classifier else "prediction",), feeds)[0]
+        return values if self._is_classifier else values[:, None]
+
     def encode(self, X: Any) -> dict[str, Array]:
         """The graph's inputs for X, by name."""
         if isinstance(X, dict) and self._is_row(X):
             return self.encode_row(X)
-        row = _single_row(X, self.schema)
+        row = single_row(X, self.schema)
         if row is not None:
             return self.encode_row(row)
         return self.encode_columns(columns_of(X, self.schema))
@@ -172,8 +231,8 @@ class Model:
         return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
 
     def _empty(self, output: str) -> Array:
-        if output == "probabilities":
-            return np.empty((0, len(self._position)))
+        if output in ("probabilities", "quantiles"):
+            return np.empty((0, len(self.levels or self._position)))
         return np.empty(0, dtype=np.float64 if output == "prediction" else object)
 
     def _feeds(self, numbers: Floats, strings: Strings) -> dict[str, Array]:
@@ -252,92 +311,6 @@ def _classes(metadata: Mapping[str, Any]) -> Array | None:
 def _chunks(feeds: Mapping[str, Array], n_rows: int) -> Iterator[dict[str, Array]]:
     for start in range(0, n_rows, CHUNK_ROWS):
         yield {name: array[start : start + CHUNK_ROWS] for name, array in feeds.items()}
-
-
-def _single_row(X: Any, schema: Schema) -> dict[str, Any] | None:
-    """One row of a pandas frame, an array or a list as a dict, without a pass over columns; None for all else."""
-    if isinstance(X, list):
-        if len(X) != 1:
-            return None
-        if isinstance(X[0], dict):
-            return {str(name): value for name, value in X[0].items()}
-        return _named(list(X[0]), schema) if isinstance(X[0], (list, tuple)) else None
-    shape: Any = getattr(X, "shape", ())
-    if len(shape) != 2 or shape[0] != 1:
-        return None
-    if isinstance(X, np.ndarray):
-        return _named(X[0].tolist(), schema) if X.dtype in (np.float64, np.int64, object) else None
-    if not hasattr(X, "iloc"):
-        return None
-    wanted = {c.name for c in schema.columns}
-    names = X.columns.tolist()
-    if not (X.columns.is_unique and all(type(name) is str and name in wanted for name in names)):
-        names = clean_names(names)[0]
-    return dict(zip(names, X.to_numpy(dtype=object)[0].tolist(), strict=True))
-
-
-def _named(values: list[Any], schema: Schema) -> dict[str, Any]:
-    return dict(zip(positional(len(values), schema), values, strict=True))
-
-
-def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
-    """The columns of any table, by name; arrays without names are read in the schema's order.
-
-    Raises
-    ------
-    DataError
-        If X is no table, or an array of another width.
-    """
-    if isinstance(X, Mapping):
-        return {str(name): column for name, column in X.items()}
-    if hasattr(X, "column_names"):  # Arrow
-        kept = [k for k, name in enumerate(X.column_names) if not name.startswith("__index_level_")]
-        names = clean_names(X.column_names[k] for k in kept)[0]
-        return {name: X.column(k) for k, name in zip(kept, names, strict=True)}
-    if hasattr(X, "columns") and hasattr(X, "__getitem__"):  # pandas, polars and their like
-        wanted = {c.name for c in schema.used}
-        if hasattr(X, "iloc"):  # names may be of any type and repeat: they are made distinct as in training
-            names = clean_names(X.columns)[0]
-            return {name: X.iloc[:, k] for k, name in enumerate(names) if name in wanted}
-        return {name: X[name] for name in X.columns if name in wanted}
-    if isinstance(X, np.ndarray):
-        return _array_columns(X, schema)
-    if isinstance(X, (list, tuple)) and len(X):
-        if all(isinstance(row, Mapping) for row in X):
-            return _record_columns(X, schema)
-        if all(isinstance(row, (list, tuple, np.ndarray)) for row in X):
-            widths = sorted({len(row) for row in X})
-            if len(widths) == 1:
-                names = positional(widths[0], schema)
-                return {name: [row[k] for row in X] for k, name in enumerate(names)}
-            raise DataError(f"the rows have between {widths[0]} and {widths[-1]} values", "pass rows of one length")
-    raise DataError(
-        f"a {type(X).__name__} of this form is not a table",
-        "pass a DataFrame, a dict of columns, a list of dicts, a 2-D array, or one dict as one row",
-    )
-
-
-def _array_columns(X: Array, schema: Schema) -> dict[str, Any]:
-    if X.dtype.names:
-        return {name: X[name] for name in X.dtype.names}
-    if X.ndim != 2:
-        raise DataError(f"the array has {X.ndim} dimensions and a table has 2", "pass X.reshape(1, -1) for one row")
-    return {name: X[:, k] for k, name in enumerate(positional(X.shape[1], schema))}
-
-
-def positional(width: int, schema: Schema) -> list[str]:
-    """Names of unnamed columns: all those of the training table, or only those that the model uses; DataError else."""
-    every, used = [c.name for c in schema.columns], [c.name for c in schema.used]
-    for names in (every, used):
-        if width == len(names):
-            return names
-    wanted = str(len(every)) if len(every) == len(used) else f"{len(every)} (or {len(used)}, those it uses)"
-    raise DataError(f"the rows have {width} values and the model was trained on {wanted} columns", "pass named columns")
-
-
-def _record_columns(records: Sequence[Mapping[Any, Any]], schema: Schema) -> dict[str, Any]:
-    names = {str(name) for record in records for name in record}
-    return {c.name: [record.get(c.name) for record in records] for c in schema.used if c.name in names}
 
 
 def load_model(path: str | Path, n_threads: int = 1, public_key: Any = None) -> Model:

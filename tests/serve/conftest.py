@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from serving import BINARY, REGRESSION, references, serving
+from serving import BACKGROUND, BINARY, REGRESSION, references, serving
 
 
 @pytest.fixture(scope="session")
@@ -12,7 +12,7 @@ def models(tmp_path_factory, make_model):
     folder = tmp_path_factory.mktemp("models")
     for name, schema in (("sum", REGRESSION), ("fraud", BINARY)):
         metrics = {"validation": {"rmse": 1.5, "roc_auc": 0.9}}
-        made = make_model(schema, reference=references(schema), metrics=metrics)
+        made = make_model(schema, reference=references(schema), metrics=metrics, background=BACKGROUND)
         (folder / f"{name}.onnx").write_bytes(made)
     return folder
 

@@ -36,6 +36,7 @@ ROWS = [
     {"x": -3.25, "n": 1, "flag": None, "when": "1970-01-01T00:00:01", "c": "never seen", "t": "é 漢"},
 ]  # fmt: skip
 SUMS = [1.5 + 2 + 1 + 10, 2.0, -3.25 + 1 + 1]  # numbers, plus one for each empty string
+BACKGROUND = {"numbers": [[0.0, 0.0, 0.0, 0.0], [1.0, 2.0, None, 4.0]], "strings": [["a", "text"], ["", "b"]]}
 PROBABILITIES = [1 / (1 + np.exp(-s)) for s in SUMS]
 
 

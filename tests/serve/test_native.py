@@ -168,3 +168,40 @@ def test_unknown_paths_models_and_methods(server):
     assert server.get("/nothing").status_code == 404
     assert server.get("/predict").status_code == 405
     assert server.post("/models/..%2f..%2fetc/predict", json=ROW).status_code == 404
+
+
+def test_reasons_of_each_row(server):
+    """Of a sum, a column's reason is its value less the mean of the two rows that the file holds."""
+    answer = server.post("/models/sum/predict?reasons=6", json=ROWS).json()
+    assert answer["predictions"] == SUMS
+    first = {r["column"]: (r["value"], r["contribution"]) for r in answer["reasons"][0]["reasons"]}
+    expected = {"x": (1.5, 1.0), "n": (2, 1.0), "flag": (True, 1.0), "when": ("1970-01-01T00:00:10", 8.0),
+                "c": ("a", -0.5), "t": ("text", 0.0)}  # fmt: skip
+    assert first.keys() == expected.keys()
+    for name, (value, contribution) in expected.items():
+        assert first[name] == (value, pytest.approx(contribution))
+    for row, total in zip(answer["reasons"], SUMS, strict=True):
+        assert row["value"] == pytest.approx(total)
+        assert row["base"] + sum(r["contribution"] for r in row["reasons"]) == pytest.approx(total)
+
+
+def test_reasons_are_of_the_predicted_class_and_in_every_form(server):
+    answer = server.post("/predict?reasons=1", json=ROW).json()
+    assert answer["predictions"] == ["yes"] and [r["column"] for r in answer["reasons"][0]["reasons"]] == ["when"]
+    assert answer["reasons"][0]["value"] == pytest.approx(PROBABILITIES[0])
+    table = server.post("/models/sum/predict?reasons=2", json=ROWS, headers={"accept": "text/csv"})
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    assert rows[0]["reason_1"] == "when = 1970-01-01T00:00:10 (+8)" and len(rows) == 3
+    assert "reasons" not in server.post("/predict", json=ROW).json()
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "1.5", "101", "9" * 40, "²"])
+def test_odd_numbers_of_reasons_are_refused(server, text):
+    answer = server.post("/predict", params={"reasons": text}, json=ROW)
+    assert answer.status_code == 422 and "from 1 to 100" in answer.json()["error"]
+
+
+def test_reasons_are_for_few_rows(server):
+    assert server.post("/models/sum/predict?reasons=1", json=[ROW] * 16).status_code == 200
+    answer = server.post("/models/sum/predict?reasons=1", json=[ROW] * 17)
+    assert answer.status_code == 413 and "tabwright predict --reasons" in answer.json()["error"]

@@ -62,24 +62,15 @@ def _path(plane: Plane, xs: Sequence[float], ys: Sequence[float], steps: bool = 
 
 def scatter(
     x: Sequence[float], y: Sequence[float], x_title: str, y_title: str, *, diagonal: bool = False,
-    level: float | None = None, labels: Sequence[str] = (), x_ticks: Sequence[tuple[float, str]] | None = None,
+    level: float | None = None,
 ) -> str:  # fmt: skip
-    """Points; ``diagonal`` draws y = x, ``level`` a horizontal line, ``labels`` names the points."""
+    """Points; ``diagonal`` draws y = x, ``level`` a horizontal line."""
     both = ends([*x, *y]) if diagonal else None
     height = 260
     plane = Plane(both or ends(x, 0.08), both or ends(y), height)
-    out = plane.axes(x_title, y_title, x_ticks)
-    size, opacity = (5, 0.9) if labels else (2, 0.35)
-    out += [f'<circle fill="var(--c0)" opacity="{opacity}" cx="{plane.x(a):.1f}" cy="{plane.y(b):.1f}" r="{size}"/>'
+    out = plane.axes(x_title, y_title)
+    out += [f'<circle fill="var(--c0)" opacity="0.35" cx="{plane.x(a):.1f}" cy="{plane.y(b):.1f}" r="2"/>'
             for a, b in zip(x, y, strict=True)]  # fmt: skip
-    written: list[tuple[float, float]] = []
-    for a, b, text in zip(x, y, labels, strict=True) if labels else ():
-        if any(abs(plane.x(a) - p) < 90 and abs(plane.y(b) - q) < 12 for p, q in written):
-            continue  # words would lie on each other
-        written.append((plane.x(a), plane.y(b)))
-        end = plane.x(a) > 0.6 * WIDTH  # words stay inside
-        out.append(f'<text class="soft" x="{plane.x(a) + (-9 if end else 9):.1f}" y="{plane.y(b) + 4:.1f}" '
-                   f'text-anchor="{"end" if end else "start"}">{escape(text)}</text>')  # fmt: skip
     if diagonal:
         low, high = plane.x_ends
         out.append(f'<path class="line" stroke="var(--c1)" stroke-dasharray="5 4" '

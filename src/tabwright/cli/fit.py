@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--balance-classes", action="store_true", help="let all classes count the same")
     parser.add_argument("--include-families", metavar="A,B", help="only these model families")
     parser.add_argument("--exclude-families", metavar="A,B", help="all but these model families")
+    parser.add_argument("--transformers", metavar="A,B", help="encoders of yours, as package.module:NAME")
     parser.add_argument("--nfolds", default="auto", metavar="K", help="folds, 1 for a hold-out (default: %(default)s)")
     parser.add_argument("--search-rows", default="auto", metavar="N", help="search on a sample of so many rows, then "
                         "fit the best on all in blocks (default: where memory does not hold the table)")  # fmt: skip
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
                   "sort_metric", "balance_classes", "seed", "n_jobs", "tracking", "engine")
     }  # fmt: skip
     options["nfolds"] = args.nfolds if args.nfolds == "auto" else _whole(args.nfolds)
-    for name in ("include_families", "exclude_families"):
+    for name in ("include_families", "exclude_families", "transformers"):
         options[name] = _listed(getattr(args, name))
     options["warm_start"] = args.warm_start or not args.no_experience
     options["objectives"] = _listed(args.objectives) or ("score",)

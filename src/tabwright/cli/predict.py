@@ -11,6 +11,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model_arguments(parser)
     parser.add_argument("data", help="table to score; CSV and Parquet may be larger than memory")
     parser.add_argument("--out", required=True, metavar="FILE", help="CSV or Parquet file to write")
+    parser.add_argument("--reasons", type=int, default=0, metavar="K", help="also tell the K columns that moved each "
+                        "prediction most; takes some hundred times as long")  # fmt: skip
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -24,11 +26,13 @@ def run(args: argparse.Namespace) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise OptionError("--workers", f"is {args.workers}", "give 1 or more")
+    if args.reasons < 0:
+        raise OptionError("--reasons", f"is {args.reasons}", "give 1 or more, or 0 for none")
     workers = args.workers or os.cpu_count() or 1
     try:
         n_rows = predict_file(
             args.model, args.data, args.out, workers, progress=not args.quiet and sys.stderr.isatty(),
-            public_key=args.public_key,
+            public_key=args.public_key, reasons=args.reasons,
         )
     except KeyboardInterrupt:
         print("tabwright: interrupted; the same command goes on where it stopped", file=sys.stderr)

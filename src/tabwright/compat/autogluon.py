@@ -14,16 +14,19 @@ from tabwright.compat.options import Option, budget, ignored, refused, settle, u
 from tabwright.data.readers import read_table
 from tabwright.data.target import infer_task
 from tabwright.errors import OptionError
+from tabwright.quantiles import FOLDER, QuantileRegressor, middle
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Task
 
 DEFAULT_SECS = 600.0
 OPTIONS: Mapping[str, Option] = {
-    "label": used(None, "target"), "problem_type": used(None, "binary, multiclass, regression; inferred where absent"),
+    "label": used(None, "target"),
+    "problem_type": used(None, "binary, multiclass, regression, quantile; inferred where absent"),
     "eval_metric": used(None, "sort_metric"), "path": used(None, "export_checkpoints_dir"),
     "verbosity": used(2, "progress display from 1 on"), "log_to_file": ignored(False, "the run has a journal"),
     "log_file_path": ignored("auto", "the run has a journal"), "sample_weight": used(None, "weights_column"),
     "weight_evaluation": ignored(False, "weights count in scores too"), "groups": used(None, "group_column"),
+    "quantile_levels": used(None, "levels of tabwright.quantiles.QuantileRegressor"),
     "positive_class": ignored(None, "the second class in sorted order"),
 }  # fmt: skip
 FIT_OPTIONS: Mapping[str, Option] = {
@@ -63,6 +66,7 @@ class TabularPredictor:
         if self._settings["label"] is None:
             raise OptionError("label", "of TabularPredictor is absent", "name the target's column")
         self._aml: Any = None
+        self._quantiles: QuantileRegressor | None = None
 
     def fit(self, *positional: Any, **given: Any) -> Self:
         s, f = self._settings, settle("TabularPredictor.fit", FIT_OPTIONS, given, positional)
@@ -71,24 +75,51 @@ class TabularPredictor:
             problem = f"is {s['label']!r}, which is no column of train_data"
             raise OptionError("label", problem, "name the target's column")
         kind = s["problem_type"] or str(infer_task(frame[s["label"]]))
-        if kind not in ("binary", "multiclass", "regression"):
-            raise OptionError("problem_type", f"is {kind!r}", "give binary, multiclass or regression")
+        if kind not in ("binary", "multiclass", "regression", "quantile"):
+            raise OptionError("problem_type", f"is {kind!r}", "give binary, multiclass, regression or quantile")
+        is_classifier = kind in ("binary", "multiclass")
         limit, cpus, memory = f["infer_limit"], f["num_cpus"], f["memory_limit"]
-        made = estimator(kind != "regression")(
+        made = estimator(is_classifier)(
             max_runtime_secs=budget(DEFAULT_SECS if f["time_limit"] is None else float(f["time_limit"])),
-            sort_metric=metric_name(s["eval_metric"] or ("accuracy" if kind != "regression" else "rmse"), "AutoGluon"),
+            sort_metric=self._metric(kind, is_classifier=is_classifier),
             nfolds=f["num_bag_folds"] or "auto", n_jobs=-1 if cpus == "auto" else int(cpus),
             max_memory_mib=None if memory in ("auto", None) else 1024.0 * float(memory),
             constraints=None if limit is None else {"latency_us": 1e6 * limit}, export_checkpoints_dir=s["path"],
             progress="auto" if s["verbosity"] else False,
         )  # fmt: skip
         weights = s["sample_weight"] if s["sample_weight"] in frame.columns else None
+        if kind == "quantile":
+            return self._fit_quantiles(made, frame, weights)
         self._aml = made.fit(frame, target=s["label"], weights_column=weights, group_column=s["groups"])
+        return self
+
+    def _metric(self, kind: str, *, is_classifier: bool) -> str:
+        wanted = self._settings["eval_metric"]
+        if kind != "quantile":
+            return metric_name(wanted or ("accuracy" if is_classifier else "rmse"), "AutoGluon")
+        if wanted not in (None, "pinball_loss", "pinball"):
+            raise OptionError("eval_metric", f"is {wanted!r}", "leave it out: quantiles are scored by pinball_loss")
+        return "auto"
+
+    def _fit_quantiles(self, made: Any, frame: pd.DataFrame, weights: str | None) -> Self:
+        s = self._settings
+        if s["quantile_levels"] is None:
+            raise OptionError("quantile_levels", "is absent", "give the levels, as in [0.1, 0.5, 0.9]")
+        found = QuantileRegressor(made, tuple(s["quantile_levels"]))
+        return self._hold(found.fit(frame, target=s["label"], weights_column=weights, group_column=s["groups"]))
+
+    def _hold(self, quantiles: QuantileRegressor) -> Self:
+        self._quantiles, self._aml = quantiles, quantiles.estimators_[middle(quantiles.levels)]
         return self
 
     @classmethod
     def load(cls, path: str, **_more: Any) -> Self:
         """The predictor whose run lies in ``path``."""
+        if any(Path(path).glob(f"{FOLDER}*")):
+            quantiles = QuantileRegressor.open(path)
+            found = cls(label=quantiles.estimators_[0].schema.target, path=path, problem_type="quantile",
+                        quantile_levels=quantiles.levels)  # fmt: skip
+            return found._hold(quantiles)
         task = Task(RunDir.open(path).config()["task"])
         opened: Any = estimator(task.is_classification).open(path)
         made = cls(label=opened.schema.target, path=path, problem_type=str(task))
@@ -108,7 +139,8 @@ class TabularPredictor:
 
     @property
     def path(self) -> str:
-        return str(self.automl.run_dir)
+        run = self.automl.run_dir
+        return str(run if self._quantiles is None else run.parent)
 
     @property
     def label(self) -> str:
@@ -116,7 +148,7 @@ class TabularPredictor:
 
     @property
     def problem_type(self) -> str:
-        return str(self.automl._finished.problem.task)
+        return "quantile" if self._quantiles is not None else str(self.automl._finished.problem.task)
 
     @property
     def class_labels(self) -> list[Any]:
@@ -132,6 +164,10 @@ class TabularPredictor:
     def predict(self, data: Any, model: str | None = None, as_pandas: bool = True, **_more: Any) -> Any:
         self._only_leader(model)
         frame = read_table(data)
+        if self._quantiles is not None:
+            levels = self._quantiles.predict_quantiles(frame)
+            columns = list(self._quantiles.levels)
+            return pd.DataFrame(levels, index=_index(data, frame), columns=columns) if as_pandas else levels
         found = self.automl.predict(frame)
         return pd.Series(found, index=_index(data, frame), name=self.label) if as_pandas else found
 
@@ -151,6 +187,9 @@ class TabularPredictor:
         from tabwright.metrics import find_metric
 
         frame = read_table(data)
+        if self._quantiles is not None:
+            told = self._quantiles.model_performance(frame.drop(columns=[self.label]), frame[self.label])
+            return {"pinball_loss": -float(told["pinball"].mean())}
         found = self.automl.model_performance(frame.drop(columns=[self.label]), frame[self.label])
         problem = self.automl._finished.problem
         signed = {n: v if find_metric(n, problem.task).greater_is_better else -v for n, v in found.items()}
@@ -164,7 +203,7 @@ class TabularPredictor:
         out = pd.DataFrame({"model": board["model_id"], "score_val": sign * board["score"], "eval_metric": metric.name,
                             "fit_time": board["fit_seconds"], "stack_level": board["stack_level"]})  # fmt: skip
         if data is not None:
-            reached = self.evaluate(data)[metric.name]
+            reached = next(iter(self.evaluate(data).values()))
             out["score_test"] = [reached if m == self.model_best else None for m in out["model"]]
         return out.sort_values("score_val", ascending=False, kind="stable").reset_index(drop=True)
 

@@ -109,13 +109,20 @@ class AutoML(Lookalike):
 
     @property
     def best_estimator(self) -> str:
-        """FLAML's name of the best candidate's family."""
-        found = self.automl._finished.state.finished()[0].candidate.family
-        return next((name for name, families in FAMILIES.items() if found in families), str(found))
+        """FLAML's name of the best candidate's family; ``"constant"`` where the budget was too short for any."""
+        best = self._best()
+        found = "constant" if best is None else str(best.family)
+        return next((name for name, families in FAMILIES.items() if found in families), found)
 
     @property
     def best_config(self) -> dict[str, Any]:
-        return dict(self.automl._finished.state.finished()[0].candidate.params)
+        best = self._best()
+        return {} if best is None else dict(best.params)
+
+    def _best(self) -> Any:
+        """The best finished candidate; None where there is none."""
+        finished = self.automl._finished.state.finished()
+        return finished[0].candidate if finished else None
 
     @property
     def best_loss(self) -> float:

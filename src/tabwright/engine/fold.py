@@ -29,6 +29,7 @@ from tabwright.features.recipe import (
     Option,
     Part,
     Recipe,
+    encoder,
     fit_encoder,
     fit_part,
     to_float32,
@@ -56,6 +57,9 @@ class Session:
         self.metric = find_metric(facts["sort_metric"], self.task)
         self.mean, self.scale = float(facts["mean"]), float(facts["scale"])
         self.monotone: dict[str, int] = facts["config"].get("monotone_constraints") or {}
+        self.transformers: list[str] = facts["config"].get("transformers") or []
+        for name in self.transformers:
+            encoder(name)  # known from now on, so that a teacher's models can be read
         self.table = Table.load(self.run.table_dir, mmap=True)
         self.y = self.run.load_array("target", "y")
         self.weight: Floats | None = (
@@ -79,7 +83,7 @@ class Session:
         started, cpu = time.monotonic(), time.process_time()
         deadline = started + FIT_SHARE * job.time_limit_s
         kind = family(job.candidate.family)
-        recipe = RECIPES[kind.view]
+        recipe = RECIPES[kind.view].with_users(self.transformers)
         if job.candidate.params.get(FEATURES) == FULL:
             recipe = recipe.with_interactions(self._interactions())
         if self.monotone:  # features derived from a constrained column would go round the constraint
@@ -89,7 +93,8 @@ class Session:
         made = time.monotonic()
         columns = _columns(features, recipe, self.monotone)
         seed = job.candidate.seed + max(0, job.fold)
-        context = FitContext(self.task, self.n_classes, columns, seed, job.n_threads, deadline)
+        context = FitContext(self.task, self.n_classes, columns, seed, job.n_threads, deadline,
+                             self.metric.quantile)
         train = self._sample(X_train, train_rows)
         if EVERYTHING in job.candidate.params:
             until = started + READING_SHARE * job.time_limit_s

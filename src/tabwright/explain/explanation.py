@@ -19,7 +19,9 @@ from tabwright.explain import slices as _slices
 from tabwright.explain.subject import Subject, of_model
 from tabwright.explain.surrogate import Surrogate, surrogate
 from tabwright.explain.what_if import counterfactuals
-from tabwright.runtime import Model, columns_of
+from tabwright.reasons import sentence, shown, strongest
+from tabwright.rows import columns_of
+from tabwright.runtime import Model
 from tabwright.schema import encode
 from tabwright.shapley import MAX_EVALUATIONS, Rows, Shapley, scored, shapley
 from tabwright.types import Array, Floats, Kind, Task
@@ -149,16 +151,14 @@ class Explanation:
         out = []
         for i, k in enumerate(codes.tolist()):
             values = found.values[i, :, k]
-            best = np.argsort(-np.abs(values), kind="stable")[:top]
+            best = strongest(values, top)
             record = {"prediction": prediction[i, 0] if regression else self.subject.classes[k]}
             out.append(record | {f"reason_{r + 1}": self._reason(rows, i, j, values[j]) for r, j in enumerate(best)})
         return pd.DataFrame(out)
 
     def _reason(self, rows: Rows, i: int, j: int, value: float) -> str:
         column = self.subject.columns[j]
-        cell = self.subject.shown(column, self.subject.cells(rows, j)[i])
-        text = "missing" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
-        return f"{column.name} = {text if len(text) <= 60 else text[:59] + '…'} ({value:+.3g})"
+        return sentence(column.name, shown(column, self.subject.cells(rows, j)[i]), value)
 
     # --- effects ----------------------------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ def sections(explanation: Explanation) -> list[tuple[str, str]]:
     ))  # fmt: skip
     columns = [c for c in shap["column"] if subject.schema.column(c).kind.value != "text"][:CURVES]
     curves = "".join(f"<div>{curve(explanation, c)}</div>" for c in columns)
-    parts.append(("How", f'<div class="grid2">{curves}</div>'))
+    parts.append(("How predictions depend on single columns", f'<div class="grid2">{curves}</div>'))
     tree = explanation.surrogate
     share = f"{max(tree.fidelity, 0.0):.0%}"
     told = f"A small tree that imitates the model; it explains {share} of its predictions' variance."

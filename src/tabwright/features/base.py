@@ -137,6 +137,7 @@ class Encoder:
     fit: Callable[..., Any]
     source: str
     supervised: bool = False
+    fitted: tuple[type, ...] = ()  # of encoders outside this package: the dataclasses that they are made of when fitted
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from tabwright import plugins
+from tabwright.codec import register
 from tabwright.data.table import Table
+from tabwright.errors import NotExportableError, OptionError
 from tabwright.features import ENCODERS, STEPS
 from tabwright.features.base import Encoder, FittedEncoder, FittedStep, Inputs, Step, TargetInfo
 from tabwright.features.ordinal import FittedOrdinal
@@ -20,6 +23,28 @@ _STEPS: dict[str, Step] = {s.name: s for s in STEPS}
 Option = tuple[str, Any]
 
 
+def encoder(name: str) -> Encoder:
+    """The encoder called ``name``, here or in an installed package, or the one at ``"package.module:NAME"``.
+
+    Raises
+    ------
+    OptionError
+        If there is none of that name.
+    """
+    if name in _ENCODERS:
+        return _ENCODERS[name]
+    if plugins.is_reference(name):
+        found = plugins.imported(name, "transformers")
+    else:
+        found = plugins.installed(plugins.TRANSFORMERS, name)
+    if not isinstance(found, Encoder):
+        problem = f"names no transformer: {name!r}"
+        raise OptionError("transformers", problem, "name a tabwright.features.base.Encoder as package.module:NAME")
+    for cls in found.fitted:
+        register(cls)
+    return found
+
+
 @dataclass(frozen=True)
 class Part:
     """Encoders side by side, then steps one after the other; each with its options."""
@@ -29,7 +54,7 @@ class Part:
 
     @property
     def supervised(self) -> bool:
-        return any(_ENCODERS[name].supervised for name, _ in self.encoders)
+        return any(encoder(name).supervised for name, _ in self.encoders)
 
 
 @dataclass(frozen=True)
@@ -55,6 +80,9 @@ class FittedPart:
         return X
 
     def to_onnx(self, inputs: Inputs) -> str:
+        for e in self.encoders:
+            if not hasattr(e, "to_onnx"):
+                raise NotExportableError(type(e).__name__, "transformer")
         blocks = [e.to_onnx(inputs) for e in self.encoders]
         x = blocks[0] if len(blocks) == 1 else inputs.graph.node("Concat", *blocks, axis=1)
         for step in self.steps:
@@ -68,9 +96,9 @@ FitEncoder = Callable[[str, tuple[Option, ...], Table, "TargetInfo | None"], "En
 
 def fit_encoder(name: str, options: tuple[Option, ...], table: Table, target: TargetInfo | None) -> Encoded | None:
     """One fitted encoder and its training rows; None if it has nothing to encode."""
-    encoder = _ENCODERS[name]
-    result = encoder.fit(table, target, **dict(options))
-    if result is None or encoder.supervised:
+    made = encoder(name)
+    result = made.fit(table, target, **dict(options))
+    if result is None or made.supervised:
         return cast("Encoded | None", result)
     return result, result.apply(table)
 
@@ -163,6 +191,11 @@ class Recipe:
         groups = [[(name, _options(pairs=pairs)) for name, pairs in group if pairs]
                   for group in (plain, [("cross_mean", found.cross_mean)])]  # fmt: skip
         return Recipe(self.view, (*self.parts, *(Part(tuple(group), steps) for group in groups if group)))
+
+    def with_users(self, encoders: Sequence[str]) -> Recipe:
+        """The recipe with encoders from outside this package, each a part of its own."""
+        steps = () if self.view in (View.NATIVE, View.TREES) else _FILLED_AND_SCALED
+        return Recipe(self.view, (*self.parts, *(Part(((name, _PLAIN),), steps) for name in encoders)))
 
     @property
     def shared(self) -> tuple[Part, ...]:

@@ -16,6 +16,7 @@ from tabwright.metrics.brier import BRIER
 from tabwright.metrics.f1 import F1
 from tabwright.metrics.log_loss import LOG_LOSS
 from tabwright.metrics.mae import MAE
+from tabwright.metrics.pinball import PREFIX, names_quantile, pinball_metric
 from tabwright.metrics.r2 import R2
 from tabwright.metrics.rmse import RMSE
 from tabwright.metrics.rmsle import RMSLE
@@ -29,7 +30,7 @@ DEFAULTS = {Task.REGRESSION: RMSE, Task.BINARY: ROC_AUC, Task.MULTICLASS: LOG_LO
 
 
 def find_metric(name: str, task: Task) -> Metric:
-    """The metric called ``name`` (any case, aliases too); ``"auto"`` is the task's default.
+    """The metric called ``name`` (any case, aliases too), ``"pinball:Q"`` for a quantile Q; ``"auto"`` is the default.
 
     Raises
     ------
@@ -39,11 +40,14 @@ def find_metric(name: str, task: Task) -> Metric:
     wanted = name.lower()
     if wanted == "auto":
         return DEFAULTS[task]
-    if (users := _users_metric(name)) is not None:
-        if task in users.tasks:
-            return users
+    found = pinball_metric(wanted) if names_quantile(wanted) else _users_metric(name)
+    if found is not None:
+        if task in found.tasks:
+            return found
         raise OptionError("sort_metric", f"is {name!r}, which does not score {task} tasks", "take another")
     fitting = [m.name for m in METRICS if task in m.tasks]
+    if task is Task.REGRESSION:
+        fitting.append(f"{PREFIX}Q")
     for metric in METRICS:
         if wanted == metric.name or wanted in metric.aliases:
             if task in metric.tasks:
@@ -108,7 +112,9 @@ def full_proba(prediction: Floats) -> Floats:
 
 
 def evaluate(
-    task: Task, y: Array, prediction: Floats, threshold: float = 0.5, *, weight: Floats | None = None
-) -> dict[str, float]:
-    """Every metric of the task, by name."""
-    return {m.name: score(m, y, prediction, weight, threshold) for m in METRICS if task in m.tasks}
+    task: Task, y: Array, prediction: Floats, threshold: float = 0.5, *, weight: Floats | None = None,
+    also: Metric | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """Every metric of the task, by name, and ``also`` one that may be none of ours."""
+    metrics = {m.name: m for m in METRICS if task in m.tasks} | ({also.name: also} if also is not None else {})
+    return {name: score(m, y, prediction, weight, threshold) for name, m in metrics.items()}

@@ -34,6 +34,7 @@ class Metric:
     score: Callable[[Array, Floats, Floats | None], float]
     unit: str
     aliases: tuple[str, ...] = ()
+    quantile: float | None = None  # which predictions it is best for: families fit that one instead of the mean
 
     def loss(self, y: Array, prediction: Floats, weight: Floats | None = None) -> float:
         """The score as something to make small."""

@@ -46,6 +46,7 @@ class FitContext:
     seed: int = 0
     n_threads: int = 1
     deadline: float = field(default=float("inf"))  # time.monotonic() by which fit should have returned
+    quantile: float | None = None  # in regression: what to fit instead of the mean; only families with ``quantile``
 
     @property
     def n_outputs(self) -> int:
@@ -90,6 +91,7 @@ class Family:
     monotone: bool = False  # honours Columns.monotone
     fitted: tuple[type, ...] = ()  # of families outside this package: the dataclasses that their models are made of
     exportable: bool = True  # whether models have ``to_onnx``; without, they run and predict in Python only
+    quantile: bool = False  # fits the quantile of ``FitContext.quantile`` in regression
     single_precision: bool = False  # sums in float32, so that back ends agree to some 1e-6 and not to the last bit
 
 

@@ -153,6 +153,9 @@ def _settings(params: Params, context: FitContext) -> Params:
         "allow_writing_files": False, "logging_level": "Silent", "allow_const_label": True,
     }
     settings["learning_rate"] = class_rate(float(settings["learning_rate"]), context.n_outputs)
+    if context.quantile is not None:
+        settings |= {"loss_function": f"Quantile:alpha={context.quantile:g}", "leaf_estimation_method": "Exact",
+                     "leaf_estimation_iterations": 1}  # fmt: skip
     if context.task is Task.MULTICLASS:
         if context.n_classes > 8:  # a leaf's Newton step costs the square of the classes
             settings["depth"] = min(int(settings["depth"]), 6)
@@ -221,5 +224,5 @@ def _blob(model: Any) -> bytes:
 CATBOOST = Family(
     "catboost", "CatBoost gradient boosting", frozenset(Task), View.TREES, SPACE, fit,
     source="Prokhorenkova et al. 2018, CatBoost: unbiased boosting with categorical features, NeurIPS 31",
-    monotone=True,
+    monotone=True, quantile=True,
 )

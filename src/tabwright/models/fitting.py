@@ -142,6 +142,12 @@ def prior(y: Any, n_classes: int, weight: Floats | None) -> Floats:
     return np.asarray(counts / counts.sum())
 
 
+def pinball_loss(raw: Floats, y: Any, weight: Floats | None, quantile: float) -> float:
+    """Mean pinball loss of raw scores (n_rows, 1)."""
+    error = y - raw[:, 0].astype(np.float64, copy=False)
+    return float(np.average(np.maximum(quantile * error, (quantile - 1.0) * error), weights=weight))
+
+
 def log_loss(raw: Floats, y: Any, weight: Floats | None, task: Task) -> float:
     """Mean loss of raw scores (logits; values in regression, whose loss is the mean squared error)."""
     raw = raw.astype(np.float64, copy=False)

@@ -154,6 +154,8 @@ def _settings(params: Params, context: FitContext, n_rows: int) -> Params:
     settings["min_data_in_leaf"] = min(int(settings["min_data_in_leaf"]), max(1, n_rows // 10))
     if context.task is Task.REGRESSION:
         settings["min_sum_hessian_in_leaf"] = 0.0  # the Hessian is the row's weight: min_data_in_leaf says it
+    if context.quantile is not None:
+        settings |= {"objective": "quantile", "metric": "quantile", "alpha": context.quantile}
     if context.task is Task.MULTICLASS:
         settings["num_class"] = context.n_classes
     if any(context.columns.monotone):
@@ -197,5 +199,5 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
 LIGHTGBM = Family(
     "lightgbm", "LightGBM gradient boosting", frozenset(Task), View.NATIVE, SPACE, fit,
     source="Ke et al. 2017, LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 30",
-    monotone=True,
+    monotone=True, quantile=True,
 )

@@ -21,6 +21,7 @@ SPACE: Space = {
     "l1_ratio": Choice((0.0, 0.25, 0.5, 1.0), 0.0),
 }
 MAX_STEPS, MEMORY = 300, 20
+SMOOTH = 0.05  # standard deviations of the target, within which the pinball loss is rounded off
 MAX_NORMAL = 4000  # features up to which the normal equations are solved: 128 MB
 
 
@@ -57,12 +58,24 @@ def _ridge(train: Sample, weight: Floats, alpha: float) -> tuple[Floats, Floats]
     return coefficients[:, None], np.array([offset - float(centre @ coefficients)])
 
 
-def _loss(task: Task, X: Floats, y: Array, share: Floats, shape: tuple[int, int]) -> Callable[[Floats], Any]:
+def _pinball(gap: Floats, quantile: float) -> tuple[Floats, Floats]:
+    """Pinball loss of ``gap = y - score`` and its slope; rounded off near 0, so that it has one there."""
+    half = np.clip(gap / (2 * SMOOTH), -0.5, 0.5)
+    corner = np.where(np.abs(gap) < SMOOTH, (gap**2 / SMOOTH + SMOOTH) / 4, np.abs(gap) / 2)
+    return corner + (quantile - 0.5) * gap, quantile - 0.5 + half
+
+
+def _loss(
+    context: FitContext, X: Floats, y: Array, share: Floats, shape: tuple[int, int]
+) -> Callable[[Floats], Any]:  # fmt: skip
     """The data's loss and gradient by (weights, intercept), as one flat vector; ``X`` float32 for speed."""
-    rows, targets = np.arange(len(y)), y.astype(np.float64)
+    rows, targets, task = np.arange(len(y)), y.astype(np.float64), context.task
     width, outputs = shape
 
     def residual(scores: Floats) -> tuple[float, Floats]:
+        if context.quantile is not None:
+            losses, slopes = _pinball(targets - scores[:, 0], context.quantile)
+            return float(share @ losses), -(share * slopes)[:, None]
         if task is Task.REGRESSION:
             gap = scores[:, 0] - targets
             return float(share @ gap**2) / 2, (share * gap)[:, None]
@@ -94,7 +107,7 @@ def _descend(train: Sample, weight: Floats, alpha: float, l1_ratio: float, conte
 
     shape = (train.X.shape[1], context.n_outputs)
     n_weights = shape[0] * shape[1]
-    data_loss = _loss(context.task, train.X, train.y, weight / weight.sum(), shape)
+    data_loss = _loss(context, train.X, train.y, weight / weight.sum(), shape)
     l1, l2 = alpha * l1_ratio, alpha * (1.0 - l1_ratio)
     intercept = np.zeros(shape[1])
     if context.task is not Task.REGRESSION:
@@ -135,11 +148,15 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
     settings = with_defaults(SPACE, params)
     alpha, l1_ratio = float(settings["alpha"]), float(settings["l1_ratio"])
     with blas_threads(context.n_threads):
-        if context.task is Task.REGRESSION and l1_ratio == 0 and train.X.shape[1] <= MAX_NORMAL:
+        squared = context.task is Task.REGRESSION and context.quantile is None
+        if squared and l1_ratio == 0 and train.X.shape[1] <= MAX_NORMAL:
             weights, intercept = _ridge(train, weight, alpha)
         else:
             found = _descend(train, weight, alpha, l1_ratio, context)
             weights, intercept = found[:-1], found[-1]
+    if context.quantile is not None and np.isfinite(weights).all():  # exact, where the loss was rounded off
+        rest = train.y - (train.X.astype(np.float64) @ weights)[:, 0]
+        intercept = np.array([np.quantile(rest, context.quantile, weights=weight, method="inverted_cdf")])
     if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
         raise FitError("the weights are not finite numbers")
     return FittedLinear(np.ascontiguousarray(weights), np.ascontiguousarray(intercept), LINKS[context.task])
@@ -147,5 +164,7 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
 
 LINEAR = Family(
     "linear", "Linear and logistic regression", frozenset(Task), View.DENSE, SPACE, fit,
-    source="Zou and Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x; Byrd et al. 1995, doi:10.1137/0916069",
+    source="Zou and Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x; Byrd et al. 1995, doi:10.1137/0916069; "
+    "Fernandes et al. 2021, Smoothing quantile regressions, doi:10.1080/07350015.2019.1660177",
+    quantile=True,
 )

@@ -12,7 +12,16 @@ from onnx import TensorProto
 
 from tabwright.errors import FitError
 from tabwright.models.base import Family, FitContext, Link, Sample, View
-from tabwright.models.fitting import ROUNDS, blas_threads, log_loss, prior, usable, usable_valid, with_defaults
+from tabwright.models.fitting import (
+    ROUNDS,
+    blas_threads,
+    log_loss,
+    pinball_loss,
+    prior,
+    usable,
+    usable_valid,
+    with_defaults,
+)  # fmt: skip
 from tabwright.models.lightgbm import LINKS
 from tabwright.onnx.graph import Graph
 from tabwright.space import Choice, Integer, Real, Space
@@ -90,9 +99,12 @@ def _scores(layers: Layers, X: Floats, activation: str) -> Floats:
     return np.asarray(X @ layers[-1][0] + layers[-1][1])
 
 
-def _slope(scores: Floats, y: Array, weight: Floats | None, task: Task) -> Floats:
+def _slope(scores: Floats, y: Array, weight: Floats | None, context: FitContext) -> Floats:
     """Gradient of the batch's mean loss by its scores."""
-    if task is Task.REGRESSION:
+    task = context.task
+    if context.quantile is not None:
+        gap = np.float32(1.0 - context.quantile) - (scores < y[:, None]).astype(np.float32)
+    elif task is Task.REGRESSION:
         gap = scores - y[:, None].astype(np.float32)
     elif task is Task.BINARY:
         gap = _sigmoid(scores) - y[:, None].astype(np.float32)
@@ -110,7 +122,7 @@ class _Trainer:
 
     def __init__(self, train: Sample, settings: Params, context: FitContext) -> None:
         self.rng = np.random.default_rng(context.seed)
-        self.train, self.task, self.settings = train, context.task, settings
+        self.train, self.context, self.settings = train, context, settings
         self.activation = str(settings["activation"])
         self.weight = None if train.weight is None else train.weight.astype(np.float32)
         self.batch = int(2 ** np.clip(round(math.log2(max(len(train.y), 1) / 64)), 4, 10))
@@ -159,7 +171,7 @@ class _Trainer:
             slopes.append(slope)
         scores = h @ self.layers[-1][0] + self.layers[-1][1]
         weight = None if self.weight is None else self.weight[rows]
-        back = _slope(scores, self.train.y[rows], weight, self.task)
+        back = _slope(scores, self.train.y[rows], weight, self.context)
         self.steps += 1
         for i in range(len(self.layers) - 1, -1, -1):
             gradients = (inputs[i].T @ back, back.sum(axis=0))
@@ -184,7 +196,10 @@ class _Trainer:
     def loss(self, valid: Sample) -> float:
         parts = [_scores(self.layers, valid.X[i : i + SCORE_ROWS], self.activation)
                  for i in range(0, len(valid.y), SCORE_ROWS)]
-        return log_loss(np.concatenate(parts), valid.y, valid.weight, self.task)
+        raw = np.concatenate(parts)
+        if self.context.quantile is not None:
+            return pinball_loss(raw, valid.y, valid.weight, self.context.quantile)
+        return log_loss(raw, valid.y, valid.weight, self.context.task)
 
     def restore(self, layers: Layers) -> None:
         self.layers = [(w.copy(), b.copy()) for w, b in layers]
@@ -254,5 +269,5 @@ MLP = Family(
     "mlp", "Neural network", frozenset(Task), View.SMOOTH, SPACE, fit,
     source="Holzmüller, Grinsztajn and Steinwart 2024, Better by Default, NeurIPS 37; "
     "Gorishniy et al. 2022, On Embeddings for Numerical Features, NeurIPS 35",
-    single_precision=True,
+    single_precision=True, quantile=True,
 )

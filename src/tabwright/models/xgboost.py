@@ -122,6 +122,9 @@ def _settings(params: Params, context: FitContext, y: Any, weight: Floats | None
     settings["learning_rate"] = class_rate(float(settings["learning_rate"]), context.n_outputs)
     if context.task is Task.REGRESSION:
         settings["base_score"] = 0.0  # targets are standardised
+        if context.quantile is not None:
+            settings |= {"objective": "reg:quantileerror", "eval_metric": "quantile",
+                         "quantile_alpha": context.quantile}  # fmt: skip
     elif context.task is Task.BINARY:
         settings["base_score"] = float(np.clip(np.average(y, weights=weight), 1e-6, 1 - 1e-6))
     else:
@@ -169,5 +172,5 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
 XGBOOST = Family(
     "xgboost", "XGBoost gradient boosting", frozenset(Task), View.TREES, SPACE, fit,
     source="Chen and Guestrin 2016, XGBoost: A Scalable Tree Boosting System, doi:10.1145/2939672.2939785",
-    monotone=True, single_precision=True,
+    monotone=True, quantile=True, single_precision=True,
 )

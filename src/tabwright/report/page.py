@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from tabwright import front
 from tabwright.audit import Audit, audit
-from tabwright.charts import STYLE, number, scatter
+from tabwright.charts import STYLE, number
 from tabwright.explain import Explanation
 from tabwright.explain.html import TABLE_STYLE, sections, table
 from tabwright.finished import Finished
@@ -20,6 +21,11 @@ from tabwright.timeline import svg
 from tabwright.types import Kind
 
 MAX_COLUMNS, MAX_BOARD = 80, 25
+BOARD = {
+    "rank": "rank", "model_id": "model", "family": "family", "score": "score", "fit_seconds": "fit, s",
+    "cpu_seconds": "CPU, s", "peak_memory_mib": "memory, MiB", "latency_p50_us": "one row, µs",
+    "latency_p99_us": "p99, µs", "size_mib": "file, MiB", "status": "status",
+}  # fmt: skip
 PAGE_STYLE = """
 :root { color-scheme: light dark; } body { margin: 0; background: #f0f4f8; }
 .tw { --lane: #f5f7fa; }
@@ -125,28 +131,25 @@ def _search(told: Audit) -> str:
 
 
 def _board(board: pd.DataFrame) -> str:
-    shown = board.head(MAX_BOARD).drop(columns=["rows_per_second", "on_pareto_front"]).dropna(axis=1, how="all")
+    shown = board.head(MAX_BOARD)
+    interval = [f"{number(a)} – {number(b)}" if math.isfinite(a) else "–"
+                for a, b in zip(shown["score_ci_low"], shown["score_ci_high"], strict=True)]  # fmt: skip
+    shown = shown[list(BOARD)].rename(columns=BOARD)
+    shown.insert(4, "95 % interval", interval)
     more = f"<p>… and {len(board) - MAX_BOARD} more</p>" if len(board) > MAX_BOARD else ""
-    return table(shown) + more
+    return table(shown.dropna(axis=1, how="all")) + more
 
 
 def _front(finished: Finished, pareto: pd.DataFrame) -> str:
     points = pareto[pareto["latency_p50_us"].notna()]
     if not len(points):
         return "<p>Nothing was measured.</p>"
-    log = [math.log10(v) for v in points["latency_p50_us"]]
-    decades = range(math.floor(min(log)), math.ceil(max(log)) + 1)
-    marks = [(k + math.log10(m), number(m * 10.0**k)) for k in decades for m in (1, 2, 5)]
-    names = points["design"].astype(str).tolist()
-    chart = scatter(
-        log, points["score"].tolist(), "latency of one row, µs (log scale)", finished.problem.metric.name,
-        labels=names if len(names) <= 12 else (),
-        x_ticks=[m for m in marks if min(log) - 0.05 <= m[0] <= max(log) + 0.05] or None,
-    )  # fmt: skip
+    chart = front.svg(points, finished.problem.metric)
     columns = ["design", "score", "latency_p50_us", "latency_p99_us", "size_mib", "leader"]
-    told = ('<p class="soft">Designs of this run that no other beats, measured; <code>select</code> makes another one '
-            "the leader without a new search.</p>")  # fmt: skip
-    return f'{told}<div class="grid2"><div>{chart}</div><div>{table(points[columns].head(MAX_BOARD))}</div></div>'
+    shown = points[columns].head(MAX_BOARD).rename(columns=BOARD).replace({"leader": {True: "yes", False: ""}})
+    told = ('<p class="soft">Designs of this run that no other beats, measured; the leader is the larger point. '
+            "<code>select</code> makes another one the leader without a new search.</p>")  # fmt: skip
+    return f'{told}<div class="grid2"><div>{chart}</div><div>{table(shown)}</div></div>'
 
 
 def _environment(told: Audit) -> str:

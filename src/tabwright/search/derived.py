@@ -59,7 +59,9 @@ class Derived:
     def next(self, state: State, *, time_to_teach: bool) -> Idea | None:
         """The next candidate, if there is one to be made of what is known by now."""
         self._lean(state)
-        if time_to_teach and not self.taught and state.leader.weights:
+        # a quantile is no value that rows have, so a student of rows and of a quantile's leader would learn neither
+        mean = state.problem.metric.quantile is None
+        if time_to_teach and mean and not self.taught and state.leader.weights:
             self.taught = True
             self._students(state)
         return self.queue.pop(0) if self.queue else None

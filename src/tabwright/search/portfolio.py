@@ -28,13 +28,14 @@ BOOSTED = ("lightgbm", "xgboost", "catboost")
 
 
 def families_for(
-    task: Task, include: Sequence[str] | None, exclude: Sequence[str] | None, n_classes: int = 2
+    task: Task, include: Sequence[str] | None, exclude: Sequence[str] | None, n_classes: int = 2,
+    quantile: float | None = None,
 ) -> tuple[Family, ...]:
-    """Families that fit the task, in portfolio order; OptionError for a name that is not known."""
+    """Families that fit the task, or its quantile, in portfolio order; OptionError for a name that is not known."""
     banned = {family(n).name for n in exclude or ()}
     usual = MANY_CLASSES_ORDER if n_classes >= MANY_CLASSES else ORDER
     chosen = (family(n) for n in (usual if include is None else include))
-    return tuple(f for f in chosen if f.name not in banned and task in f.tasks)
+    return tuple(f for f in chosen if f.name not in banned and task in f.tasks and (f.quantile or quantile is None))
 
 
 def portfolio(families: Sequence[Family], seed: int) -> list[Candidate]:

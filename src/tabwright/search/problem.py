@@ -43,9 +43,12 @@ class Problem:
         return np.concatenate(self.valid)
 
     def constant(self) -> tuple[float, ...]:
-        """The trivial prediction in canonical form: weighted mean, or P(second class), or class shares."""
+        """The trivial prediction in canonical form: weighted mean or quantile, P(second class), or class shares."""
         if self.task is Task.REGRESSION:
-            return (self.mean + self.scale * float(np.average(self.y, weights=self.weight)),)
+            level = self.metric.quantile
+            middle = np.average(self.y, weights=self.weight) if level is None else (
+                np.quantile(self.y, level, weights=self.weight, method="inverted_cdf"))  # fmt: skip
+            return (self.mean + self.scale * float(middle),)
         shares = np.bincount(self.y, weights=self.weight, minlength=self.n_classes)
         shares = shares / shares.sum()
         return (float(shares[1]),) if self.n_classes == 2 else tuple(float(s) for s in shares)

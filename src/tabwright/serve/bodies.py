@@ -15,7 +15,8 @@ import orjson
 
 from tabwright.coerce import not_scalar
 from tabwright.errors import ColumnError, DataError, MissingExtraError
-from tabwright.runtime import Model, positional
+from tabwright.rows import positional
+from tabwright.runtime import Model
 from tabwright.schema import require_columns
 from tabwright.serve.refusal import RefusalError
 from tabwright.serve.registry import Served

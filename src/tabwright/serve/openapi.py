@@ -8,6 +8,7 @@ from typing import Any
 from tabwright.schema import Column
 from tabwright.serve.protocols.v2 import datatype, output_types
 from tabwright.serve.registry import Registry, Served
+from tabwright.serve.service import MAX_REASON_ROWS, MAX_REASONS
 from tabwright.types import Kind, Task
 
 _TYPES = {Kind.NUMERIC: "number", Kind.INTEGER: "number", Kind.BOOLEAN: "boolean"}
@@ -103,7 +104,16 @@ def answer_schema(served: Served) -> Json:
         properties["probabilities"] = {
             "type": "array", "items": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1.0001}}
         }  # fmt: skip
-    return {"type": "object", "required": list(properties), "properties": properties}
+    required = list(properties)
+    reason = {"type": "object", "required": ["column", "value", "contribution"], "properties": {
+        "column": {"type": "string"}, "value": {}, "contribution": {"type": "number"}}}  # fmt: skip
+    properties["reasons"] = {"type": "array", "description": "where the query asks for them", "items": {
+        "type": "object", "required": ["value", "base", "reasons"], "properties": {
+            "value": {"type": "number"}, "base": {"type": "number"}, "reasons": {"type": "array", "items": reason}}}}
+    if served.model.levels:
+        rows = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+        properties |= {"levels": {"type": "array", "items": {"type": "number"}}, "quantiles": rows}
+    return {"type": "object", "required": required, "properties": properties}
 
 
 def _ref(name: str) -> Json:
@@ -151,7 +161,11 @@ def _predict(served: Served) -> Json:
         content[form] = binary
     good = _good(_ref(f"Answer.{served.name}"))
     good["content"]["text/csv"] = {"schema": {"type": "string"}}
-    return _post(f"Predict {served.model.schema.target} with {served.name}", content, good)
+    told = f"how many of the columns that moved a prediction most to tell; for at most {MAX_REASON_ROWS} rows"
+    number = {"type": "integer", "minimum": 1, "maximum": MAX_REASONS}
+    asked = {"name": "reasons", "in": "query", "required": False, "description": told, "schema": number}
+    operation = _post(f"Predict {served.model.schema.target} with {served.name}", content, good)
+    return operation | {"parameters": [asked]}
 
 
 def _infer(served: Served) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tabwright.reasons import stored_rows
 from tabwright.serve.auth import Keyring
 from tabwright.serve.bodies import Feeds, check_strictly
 from tabwright.serve.config import Config
@@ -20,6 +22,7 @@ from tabwright.serve.gate import TRACE, read_limited
 from tabwright.serve.ids import Ids
 from tabwright.serve.metrics import Metrics
 from tabwright.serve.monitor import Monitor, summary
+from tabwright.serve.refusal import RefusalError
 from tabwright.serve.registry import Registry, Served
 from tabwright.serve.scoring import Outputs, Scorer, n_rows_of
 from tabwright.serve.slots import Slots
@@ -30,6 +33,8 @@ log = logging.getLogger("tabwright.serve")
 INLINE_BYTES = 65_536
 """Longer bodies are read, and longer answers written, in a thread."""
 MAX_HEADER_IDS = 16
+MAX_REASONS, MAX_REASON_ROWS = 100, 16
+"""Reasons for each row, and rows of a request that asks for them: each costs up to some 2,000 predictions."""
 T = TypeVar("T")
 
 
@@ -40,6 +45,7 @@ class Prediction:
     served: Served
     outputs: Outputs
     ids: list[str]
+    reasons: list[dict[str, Any]] | None = None  # see tabwright.runtime.Model.reasons
 
     def labels(self) -> list[Any]:
         """The predicted values, or classes as JSON holds them."""
@@ -74,6 +80,7 @@ class Service:
         self.config = config
         self.store = Store(config.store)
         self.pool = ThreadPoolExecutor(threads, "score")
+        self._reasoning = ThreadPoolExecutor(1, "reasons")  # of its own, so that predictions need not wait
         self._threads, self._batching = threads, batching
         self._scorers: dict[str, Scorer] = {}
         self.registry = Registry(config.models, self._loaded, config.public_key)
@@ -106,6 +113,7 @@ class Service:
             self._reloading.cancel()
         await asyncio.get_running_loop().run_in_executor(None, self.monitor.close)
         self.pool.shutdown()
+        self._reasoning.shutdown(cancel_futures=True)
         self.store.close()
 
     async def _reload_forever(self) -> None:
@@ -159,6 +167,29 @@ class Service:
         self.monitor.scored(served, feeds, outputs)
         scores, labels = summary(served, outputs)
         return Prediction(served, outputs, self.ids.make(served.tag_bytes, labels.tolist(), scores.tolist()))
+
+    def reasons_wanted(self, request: Request, served: Served) -> int:
+        """The number that the query ``reasons`` asks for; 0 without one. Refused with 422 if it is none."""
+        text = request.query_params.get("reasons")
+        if text is None:
+            return 0
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_REASONS):
+            raise RefusalError(422, f"reasons is {text[:40]!r}", f"give a number from 1 to {MAX_REASONS}")
+        stored_rows(served.model.metadata.get("background"), served.model.schema)  # the fault, where there are none
+        return int(text)
+
+    @staticmethod
+    def check_reason_rows(feeds: Feeds) -> None:
+        """Refuse with 413 more rows than reasons are given for."""
+        n_rows = n_rows_of(feeds)
+        if n_rows > MAX_REASON_ROWS:
+            raise RefusalError(413, f"the request asks for reasons of {n_rows} rows", f"send {MAX_REASON_ROWS} at "
+                               "most, or use: tabwright predict --reasons")  # fmt: skip
+
+    async def explain(self, found: Prediction, feeds: Feeds, top: int) -> None:
+        """Add reasons to a prediction."""
+        work = functools.partial(found.served.model.reasons_of, feeds, top)
+        found.reasons = await asyncio.get_running_loop().run_in_executor(self._reasoning, work)
 
 
 def json_response(value: Any, headers: dict[str, str] | None = None, status: int = 200) -> Response:

@@ -24,7 +24,7 @@ from onnx import TensorProto
 from tabwright import ort
 from tabwright.errors import FitError
 from tabwright.models.base import Family, FitContext, Fitted, Sample
-from tabwright.models.fitting import ROUNDS
+from tabwright.models.fitting import ROUNDS, pinball_loss
 from tabwright.onnx.graph import Graph
 from tabwright.space import defaults
 from tabwright.space import sample as draw
@@ -221,6 +221,27 @@ class FamilyContract:
             assert is_storable(getattr(fitted, field.name)), field.name
         rebuilt = type(fitted)(**{f.name: copy.deepcopy(getattr(fitted, f.name)) for f in dataclasses.fields(fitted)})
         np.testing.assert_array_equal(rebuilt.predict(X), before)
+
+    def test_quantiles_are_fitted(self, family: Family, task: Task) -> None:
+        if not family.quantile or task is not Task.REGRESSION:
+            return
+        train, valid, fresh = (samples.sample(family.view, task, n, seed=k) for k, n in enumerate((1500, 750, 1500)))
+        weighted = Sample(train.X, train.y, np.ones(len(train.y)))
+        found = []
+        for level in (0.1, 0.5, 0.9):
+            context = dataclasses.replace(samples.context(family.view, task), quantile=level)
+            fitted = family.fit(train, valid, defaults(family.space), context)
+            self.assert_export_is_exact(family, fitted, _rows(family))
+            again = family.fit(weighted, valid, defaults(family.space), context)
+            raw = fitted.predict(fresh.X)
+            assert np.abs(again.predict(fresh.X) - raw).mean() < 0.25
+            assert abs(np.mean(fresh.y <= raw[:, 0]) - level) < 0.2  # boosting of 1,500 rows covers too little
+            constant = np.full_like(raw, np.quantile(train.y, level))
+            losses = [pinball_loss(p, fresh.y, None, level) for p in (raw, constant)]
+            assert losses[0] < 0.6 * losses[1]
+            found.append(raw[:, 0])
+        low, _, high = found
+        assert np.mean(low < high) > 0.97
 
     def test_odd_targets_are_stood(self, family: Family, task: Task) -> None:
         """All rows alike; a class of two rows; a class of none. A model that can't is to say so with FitError."""

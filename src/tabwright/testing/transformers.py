@@ -11,6 +11,7 @@ import pickle
 import numpy as np
 from onnx import TensorProto
 
+from tabwright.codec import register
 from tabwright.data.table import Table
 from tabwright.features.base import Encoder, FittedEncoder, Inputs, Step
 from tabwright.features.recipe import to_float32
@@ -44,6 +45,8 @@ class EncoderContract:
     """Holds for every encoder, on a table with all kinds of columns, for every task."""
 
     def fit(self, encoder: Encoder, task: Task = Task.REGRESSION) -> tuple[FittedEncoder, Floats, Table]:
+        for cls in encoder.fitted:
+            register(cls)
         table = mixed_table()
         made = encoder.fit(table, target_for(task, table))
         assert made is not None
@@ -60,15 +63,18 @@ class EncoderContract:
     def test_onnx_agrees_to_the_bit(self, encoder: Encoder) -> None:
         for task in Task:
             fitted, _, table = self.fit(encoder, task)
+            if not hasattr(fitted, "to_onnx"):
+                return  # it runs in Python only, and the export refuses it
             for rows in (table, strange_rows(table)):
                 np.testing.assert_array_equal(to_float32([run_encoder(fitted, rows)]), to_float32([fitted.apply(rows)]))
 
     def test_a_row_alone_is_as_in_the_batch(self, encoder: Encoder) -> None:
         fitted, _, table = self.fit(encoder)
-        whole = run_encoder(fitted, table)
+        score = run_encoder if hasattr(fitted, "to_onnx") else type(fitted).apply
+        whole = score(fitted, table)
         for k in range(5):
             np.testing.assert_array_equal(
-                run_encoder(fitted, table.take([k])).astype(np.float32), whole[k : k + 1].astype(np.float32)
+                score(fitted, table.take([k])).astype(np.float32), whole[k : k + 1].astype(np.float32)
             )
 
     def test_fitting_again_gives_the_same(self, encoder: Encoder) -> None:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tabwright.tracking.follower import Follower, check, tracked, wait
+from tabwright.tracking.registry import Registered, register
 
-__all__ = ["Follower", "check", "tracked", "wait"]
+__all__ = ["Follower", "Registered", "check", "register", "tracked", "wait"]

@@ -87,6 +87,11 @@ def _leave() -> None:
         follower.stop()
 
 
+def experiment_name() -> str:
+    """MLflow's experiment that runs belong to: what ``MLFLOW_EXPERIMENT_NAME`` says, or ``tabwright``."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME", "tabwright")
+
+
 def check(tracking: str | None) -> None:
     """OptionError or MissingExtraError unless a run can be tracked so."""
     if tracking is None:

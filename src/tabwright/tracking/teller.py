@@ -15,12 +15,13 @@ from typing import Any
 from tabwright.audit import Audit, audit
 from tabwright.codec import write_atomic
 from tabwright.errors import UserError
+from tabwright.runtime import load_model
 from tabwright.store.journal import CandidateRecord, FoldRecord
 from tabwright.store.run_dir import RunDir
-from tabwright.tracking.follower import DEFAULT, STATUS_FILE
+from tabwright.tracking.follower import DEFAULT, STATUS_FILE, experiment_name
+from tabwright.tracking.registry import VARIABLE, add_version
 
 POLL_S = 2.0
-EXPERIMENT = "tabwright"
 MAX_PARAM = 500  # characters that MLflow keeps
 
 
@@ -35,7 +36,7 @@ class Teller:
         if uri != DEFAULT:
             mlflow.set_tracking_uri(uri)
         self._client: Any = MlflowClient()
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+        name = experiment_name()
         found = self._client.get_experiment_by_name(name)
         self._experiment = found.experiment_id if found else self._client.create_experiment(name)
         self.parent = self._client.create_run(self._experiment, run_name=run.name).info.run_id
@@ -144,6 +145,8 @@ class Teller:
             for file in ("leaderboard.csv", "model_card.md"):
                 self._client.log_artifact(self.parent, str(folder / file))
             self._client.log_artifacts(self.parent, str(folder / "model"), "model")
+            if os.environ.get(VARIABLE):
+                add_version(self._client, os.environ[VARIABLE], self.parent, load_model(folder / "model.onnx"))
 
 
 def _ms(seconds: float) -> int:

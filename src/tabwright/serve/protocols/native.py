@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tabwright.reasons import sentence
 from tabwright.serve.bodies import CSV, check_strictly, media_type, parse_json, read_body
 from tabwright.serve.refusal import RefusalError
 from tabwright.serve.service import Prediction, Service, json_response
@@ -22,10 +23,15 @@ MAX_FEEDBACK = 10_000
 def routes(service: Service) -> list[Route]:
     async def predict(request: Request) -> Response:
         served = service.find(request)
+        top = service.reasons_wanted(request, served)
         body = await service.body(request)
         kind = request.headers.get("content-type", "")
         feeds = await service.aside(len(body), read_body, body, kind, served, service.config.max_rows)
+        if top:
+            service.check_reason_rows(feeds)
         found = await service.predict(request, served, feeds)
+        if top:
+            await service.explain(found, feeds, top)
         wants_csv = CSV in request.headers.get("accept", "") or (
             media_type(kind) == CSV and "json" not in request.headers.get("accept", "")
         )
@@ -63,6 +69,10 @@ def json_answer(found: Prediction) -> Response:
     probabilities = found.outputs.get("probabilities")
     if probabilities is not None:
         answer |= {"classes": served.classes, "probabilities": probabilities}
+    if served.model.levels:
+        answer |= {"levels": served.model.levels, "quantiles": found.outputs["quantiles"]}
+    if found.reasons is not None:
+        answer |= {"reasons": [{k: row[k] for k in ("value", "base", "reasons")} for row in found.reasons]}
     return json_response(answer, found.headers())
 
 
@@ -70,9 +80,12 @@ def csv_answer(found: Prediction) -> Response:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     probabilities = found.probabilities()
-    writer.writerow(["id", "prediction", *(f"p_{c}" for c in found.served.classes)])
-    rows = zip(found.ids, found.labels(), probabilities or [[]] * len(found.ids), strict=True)
-    writer.writerows([id_, label, *more] for id_, label, more in rows)
+    told = [[sentence(r["column"], r["value"], r["contribution"]) for r in row["reasons"]]
+            for row in found.reasons or [{"reasons": ()}] * len(found.ids)]  # fmt: skip
+    named = [f"reason_{k + 1}" for k in range(max(map(len, told), default=0))]
+    writer.writerow(["id", "prediction", *(f"p_{c}" for c in found.served.classes), *named])
+    rows = zip(found.ids, found.labels(), probabilities or [[]] * len(found.ids), told, strict=True)
+    writer.writerows([id_, label, *more, *why] for id_, label, more, why in rows)
     return Response(text.getvalue(), 200, found.headers(), CSV)
 
 

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tabwright.runtime import positional
+from tabwright.rows import positional
 from tabwright.schema import require_columns
 from tabwright.serve.bodies import Feeds, parse_json
 from tabwright.serve.refusal import RefusalError
@@ -99,7 +99,8 @@ def output_types(served: Served) -> dict[str, tuple[str, list[int]]]:
         label = "BOOL" if isinstance(first, bool) else "INT64" if isinstance(first, int) else "BYTES"
         found = {"label": (label, [-1]), "probabilities": ("FP64", [-1, len(served.classes)])}
     extra = {"prediction_low": ("FP64", [-1]), "prediction_high": ("FP64", [-1]),
-             "prediction_set": ("BOOL", [-1, len(served.classes)])}  # fmt: skip
+             "prediction_set": ("BOOL", [-1, len(served.classes)]),
+             "quantiles": ("FP64", [-1, len(served.model.levels)])}  # fmt: skip
     found |= {name: extra[name] for name in served.model.outputs if name in extra}
     return found | {"prediction_id": ("BYTES", [-1])}
 

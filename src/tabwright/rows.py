@@ -1,0 +1,99 @@
+"""Rows in whatever form a user holds them: frames, dicts, records, arrays, single rows; by column name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tabwright.errors import DataError
+from tabwright.names import clean_names
+from tabwright.schema import Schema
+from tabwright.types import Array
+
+
+def single_row(X: Any, schema: Schema) -> dict[str, Any] | None:
+    """One row of a pandas frame, an array or a list as a dict, without a pass over columns; None for all else."""
+    if isinstance(X, list):
+        if len(X) != 1:
+            return None
+        if isinstance(X[0], dict):
+            return {str(name): value for name, value in X[0].items()}
+        return _named(list(X[0]), schema) if isinstance(X[0], (list, tuple)) else None
+    shape: Any = getattr(X, "shape", ())
+    if len(shape) != 2 or shape[0] != 1:
+        return None
+    if isinstance(X, np.ndarray):
+        return _named(X[0].tolist(), schema) if X.dtype in (np.float64, np.int64, object) else None
+    if not hasattr(X, "iloc"):
+        return None
+    wanted = {c.name for c in schema.columns}
+    names = X.columns.tolist()
+    if not (X.columns.is_unique and all(type(name) is str and name in wanted for name in names)):
+        names = clean_names(names)[0]
+    return dict(zip(names, X.to_numpy(dtype=object)[0].tolist(), strict=True))
+
+
+def _named(values: list[Any], schema: Schema) -> dict[str, Any]:
+    return dict(zip(positional(len(values), schema), values, strict=True))
+
+
+def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
+    """The columns of any table, by name; arrays without names are read in the schema's order.
+
+    Raises
+    ------
+    DataError
+        If X is no table, or an array of another width.
+    """
+    if isinstance(X, Mapping):
+        return {str(name): column for name, column in X.items()}
+    if hasattr(X, "column_names"):  # Arrow
+        kept = [k for k, name in enumerate(X.column_names) if not name.startswith("__index_level_")]
+        names = clean_names(X.column_names[k] for k in kept)[0]
+        return {name: X.column(k) for k, name in zip(kept, names, strict=True)}
+    if hasattr(X, "columns") and hasattr(X, "__getitem__"):  # pandas, polars and their like
+        wanted = {c.name for c in schema.used}
+        if hasattr(X, "iloc"):  # names may be of any type and repeat: they are made distinct as in training
+            names = clean_names(X.columns)[0]
+            return {name: X.iloc[:, k] for k, name in enumerate(names) if name in wanted}
+        return {name: X[name] for name in X.columns if name in wanted}
+    if isinstance(X, np.ndarray):
+        return _array_columns(X, schema)
+    if isinstance(X, (list, tuple)) and len(X):
+        if all(isinstance(row, Mapping) for row in X):
+            return _record_columns(X, schema)
+        if all(isinstance(row, (list, tuple, np.ndarray)) for row in X):
+            widths = sorted({len(row) for row in X})
+            if len(widths) == 1:
+                names = positional(widths[0], schema)
+                return {name: [row[k] for row in X] for k, name in enumerate(names)}
+            raise DataError(f"the rows have between {widths[0]} and {widths[-1]} values", "pass rows of one length")
+    raise DataError(
+        f"a {type(X).__name__} of this form is not a table",
+        "pass a DataFrame, a dict of columns, a list of dicts, a 2-D array, or one dict as one row",
+    )
+
+
+def _array_columns(X: Array, schema: Schema) -> dict[str, Any]:
+    if X.dtype.names:
+        return {name: X[name] for name in X.dtype.names}
+    if X.ndim != 2:
+        raise DataError(f"the array has {X.ndim} dimensions and a table has 2", "pass X.reshape(1, -1) for one row")
+    return {name: X[:, k] for k, name in enumerate(positional(X.shape[1], schema))}
+
+
+def positional(width: int, schema: Schema) -> list[str]:
+    """Names of unnamed columns: all those of the training table, or only those that the model uses; DataError else."""
+    every, used = [c.name for c in schema.columns], [c.name for c in schema.used]
+    for names in (every, used):
+        if width == len(names):
+            return names
+    wanted = str(len(every)) if len(every) == len(used) else f"{len(every)} (or {len(used)}, those it uses)"
+    raise DataError(f"the rows have {width} values and the model was trained on {wanted} columns", "pass named columns")
+
+
+def _record_columns(records: Sequence[Mapping[Any, Any]], schema: Schema) -> dict[str, Any]:
+    names = {str(name) for record in records for name in record}
+    return {c.name: [record.get(c.name) for record in records] for c in schema.used if c.name in names}
