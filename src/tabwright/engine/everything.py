@@ -27,6 +27,7 @@ from tabwright.store.origin import Origin, matrices_dir
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Array, Floats, Ints
 
+SPREAD = 3.0  # times the rows that are wanted are read for them
 MAX_ODD = 1000  # rows of a block that may be left out for what a column holds
 
 
@@ -63,11 +64,14 @@ def everything(
     OutOfTimeError
         If nothing could be read by then.
     """
-    key = hashlib.sha256(CODEC.dumps(features) + str(max_rows).encode()).hexdigest()[:16]
-    folder = matrices_dir(run) / key
-    if not (folder / "facts.json").exists():
+    folder = matrices_dir(run) / hashlib.sha256(CODEC.dumps(features)).hexdigest()[:16]
+    if not (folder / "facts.json").exists() or max_rows > _facts(folder)["max_rows"]:
         _write(folder, origin, facts, features, held_out, max_rows, deadline)
-    return _mapped(folder)
+    return _mapped(folder, max_rows)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "facts.json").read_text()))
 
 
 def _write(
@@ -75,6 +79,7 @@ def _write(
     deadline: float,
 ) -> None:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "facts.json").unlink(missing_ok=True)
     width, n = len(features.names), 0
     kind = "<i8" if facts.schema.classes is not None else "<f8"
     weighted = origin.weight is not None or facts.class_weights is not None
@@ -89,18 +94,18 @@ def _write(
                 break
     if not n:
         raise OutOfTimeError("no row could be read in time")
-    found = {"n": n, "width": width, "y": kind, "weighted": weighted}
+    found = {"n": n, "width": width, "y": kind, "weighted": weighted, "max_rows": max_rows}
     write_atomic(folder / "facts.json", json.dumps(found).encode())
 
 
-def _mapped(folder: Path) -> Sample:
-    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
-    n = int(facts["n"])
-    X: Floats = np.memmap(folder / "X.f32", np.float32, "r", shape=(n, int(facts["width"])))
+def _mapped(folder: Path, max_rows: int) -> Sample:
+    facts = _facts(folder)
+    n, width = min(int(facts["n"]), max_rows), int(facts["width"])
+    X: Floats = np.memmap(folder / "X.f32", np.float32, "r", shape=(n, width))
     y: Array = np.memmap(folder / "y", facts["y"], "r", shape=(n,))
     if not facts["weighted"]:
         return Sample(X, y)
-    weight = np.fromfile(folder / "weight", "<f8")
+    weight = np.fromfile(folder / "weight", "<f8", n)
     return Sample(X, y, weight / weight.mean())
 
 
@@ -109,12 +114,15 @@ def _rows(
 ) -> Iterator[tuple[Table, Array, Floats]]:
     """Canonical rows with what is to be learned of them."""
     options, before = origin.read_options, 0
-    share = max_rows / max(1, origin.n_rows)
+    share = min(1.0, max_rows / max(1, origin.n_rows))
+    read = min(1.0, SPREAD * share)  # few rows need not be looked for everywhere
     rng = np.random.default_rng(origin.seed + 1)
     extra = [origin.target, *([origin.weight] if origin.weight else [])]
     for block, _ in Blocks(origin.stream(), facts.schema, extra, origin.seed):
         n = block.num_rows
-        keep = np.ones(n, bool) if share >= 1.0 else rng.random(n) < share
+        if before >= read * origin.n_rows:
+            return
+        keep = np.ones(n, bool) if share >= 1.0 else rng.random(n) < share / read
         inside = held_out[np.searchsorted(held_out, before) : np.searchsorted(held_out, before + n)]
         keep[inside - before] = False
         before += n
