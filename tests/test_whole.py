@@ -18,7 +18,7 @@ from tabwright.errors import DataError, OptionError
 from tabwright.pipeline import EVERYTHING
 from tabwright.store.origin import Origin, matrices_dir
 
-QUICK = {"max_runtime_secs": 120, "max_models": 2, "include_families": ["lightgbm"], "progress": False, "seed": 3}
+QUICK = {"max_runtime_secs": 30, "max_models": 2, "include_families": ["lightgbm"], "progress": False, "seed": 3}
 N = 12_000
 pytestmark = pytest.mark.filterwarnings("ignore:The search sees:UserWarning")
 
