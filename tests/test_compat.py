@@ -99,6 +99,14 @@ def test_the_script_of_tpot(short):
     assert done.stdout.split() == ["prediction", *map(str, model.predict(frame))]
 
 
+def test_tpots_dask_is_an_engine(short):
+    from tabwright.compat.tpot import TPOTRegressor
+
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    made = TPOTRegressor(generations=0, population_size=1, use_dask=True, cv=2, random_state=1).fit(X, X[:, 0])
+    assert made._aml.engine == "dask" and len(made._aml._finished.state.finished()) == 1
+
+
 def test_the_script_of_h2o(short, monkeypatch):
     monkeypatch.setenv(CAP, "45")
     names = run(H2O, PATH=str(CALIFORNIA_HOUSING))

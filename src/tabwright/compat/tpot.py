@@ -29,7 +29,7 @@ OPTIONS: Mapping[str, Option] = {
     "template": refused(None, "pipelines have no template here"),
     "warm_start": refused(False, "continue a run with resume"),
     "memory": ignored(None, "features are always shared between candidates"),
-    "use_dask": ignored(False, "workers are processes of this machine"),
+    "use_dask": used(False, 'engine="dask"'),
     "periodic_checkpoint_folder": used(None, "export_checkpoints_dir: the whole run, to be resumed"),
     "early_stop": ignored(None, "the search uses the time that it has"),
     "verbosity": used(0, "progress display from 1 on"),
@@ -56,7 +56,7 @@ class _TPOT(Lookalike):
             max_runtime_secs=budget(limit), max_models=candidates, nfolds=s["cv"],
             max_runtime_secs_per_model=60.0 * s["max_eval_time_mins"], seed=s["random_state"] or 0,
             sort_metric=metric_name(s["scoring"] or default, "TPOT"), n_jobs=s["n_jobs"],
-            export_checkpoints_dir=s["periodic_checkpoint_folder"],
+            export_checkpoints_dir=s["periodic_checkpoint_folder"], engine="dask" if s["use_dask"] else "local",
             progress="auto" if s["verbosity"] or s["verbose"] else False,
         )  # fmt: skip
         frame, weighted = features, {} if sample_weight is None else {"sample_weight": sample_weight}

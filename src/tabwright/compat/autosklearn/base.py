@@ -30,7 +30,7 @@ OPTIONS: Mapping[str, Option] = {
     "tmp_folder": used(None, "export_checkpoints_dir"),
     "delete_tmp_folder_after_terminate": ignored(True, "a run in a folder of yours is kept"),
     "n_jobs": used(None, "n_jobs"),
-    "dask_client": ignored(None, "workers are processes of this machine"),
+    "dask_client": used(None, "engine"),
     "disable_evaluator_output": ignored(False, "the journal holds every candidate"),
     "get_smac_object_callback": refused(None, "candidates are not proposed by SMAC"),
     "smac_scenario_args": refused(None, "candidates are not proposed by SMAC"),
@@ -65,7 +65,8 @@ class AutoSklearnEstimator(Lookalike):
             max_runtime_secs=budget(s["time_left_for_this_task"]), seed=s["seed"] or 0, nfolds=self._folds(),
             max_runtime_secs_per_model=s["per_run_time_limit"], max_memory_mib=s["memory_limit"],
             sort_metric=metric_name(s["metric"] or default, "auto-sklearn"), n_jobs=s["n_jobs"] or 1,
-            export_checkpoints_dir=s["tmp_folder"], progress=False if s["disable_progress_bar"] else "auto",
+            export_checkpoints_dir=s["tmp_folder"], engine=s["dask_client"] or "local",
+            progress=False if s["disable_progress_bar"] else "auto",
         ).fit(X, y)  # fmt: skip
         return self
 
