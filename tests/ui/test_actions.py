@@ -92,6 +92,7 @@ def recorded(tables, people, workspace):
     kinds = replace(people, kinds={"zone": "categorical"})
     options = {"task": "classification", "target": "income", "columns": {"weights_column": "zone", "time_column": ""},
                "parameters": {"max_runtime_secs": 20.0, "include_families": ["linear", "lightgbm"], "nfolds": 3,
+                              "monotone_constraints": {"age": 1}, "warm_start": False, "engine": "dask",
                               "objectives": ["score", "size_mib"],
                               "constraints": {"latency_us": 200.0, "memory_mib": 50.0}}}  # fmt: skip
     train, test = tables.split("people", 0.25, 1, {"target": "income", "group_column": None, "time_column": None})

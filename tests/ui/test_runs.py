@@ -209,18 +209,20 @@ def test_the_front_is_read_from_the_log(binary_run, tmp_path):
 
 def test_options_become_parameters():
     given = {o.name: o.default for g in (options.TIME, options.VALIDATION, options.MODELS, options.LIMITS,
-                                         options.DELIVERED) for o in g}  # fmt: skip
+                                         options.PLACES, options.DELIVERED) for o in g}  # fmt: skip
     assert options.parameters(given) == {}
     made = options.parameters(given | {
         "max_runtime_secs": 20, "nfolds": "3", "include_families": ["linear"], "latency_us": 50, "seed": 3.0,
         "objectives": ["size_mib"], "sort_metric": "log_loss", "max_models": "",
+        "monotone_constraints": "age=1, hours per week=-1", "warm_start": "nothing", "engine": "dask",
     })  # fmt: skip
     assert made == {
         "max_runtime_secs": 20.0, "nfolds": 3, "include_families": ["linear"], "constraints": {"latency_us": 50.0},
         "seed": 3, "objectives": ["score", "size_mib"], "sort_metric": "log_loss",
+        "monotone_constraints": {"age": 1, "hours per week": -1}, "warm_start": False, "engine": "dask",
     }  # fmt: skip
     for bad in ({"max_runtime_secs": -1}, {"max_runtime_secs": None}, {"seed": 1.5}, {"nfolds": "99"},
-                {"latency_us": -3}):  # fmt: skip
+                {"latency_us": -3}, {"monotone_constraints": "age=2"}, {"engine": "nowhere"}):  # fmt: skip
         with pytest.raises(OptionError):
             options.parameters(given | bad)
     assert "roc_auc" in options.metric_names("binary") and "rmse" not in options.metric_names("binary")

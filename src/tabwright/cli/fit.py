@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--include-families", metavar="A,B", help="only these model families")
     parser.add_argument("--exclude-families", metavar="A,B", help="all but these model families")
     parser.add_argument("--transformers", metavar="A,B", help="encoders of yours, as package.module:NAME")
+    parser.add_argument("--monotone", action="append", default=[], metavar="COLUMN=1", help="predictions never fall "
+                        "with the column (never rise: =-1); may be given again")  # fmt: skip
     parser.add_argument("--nfolds", default="auto", metavar="K", help="folds, 1 for a hold-out (default: %(default)s)")
     parser.add_argument("--search-rows", default="auto", metavar="N", help="search on a sample of so many rows, then "
                         "fit the best on all in blocks (default: where memory does not hold the table)")  # fmt: skip
@@ -81,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     options["objectives"] = _listed(args.objectives) or ("score",)
     limits = {"latency_us": args.max_latency_us, "latency_p99_us": args.max_latency_p99_us,
               "size_mib": args.max_size_mib, "memory_mib": args.max_model_memory_mib}  # fmt: skip
+    options["monotone_constraints"] = _directions(args.monotone) or None
     options["constraints"] = {k: v for k, v in limits.items() if v is not None} or None
     options |= {"export_checkpoints_dir": args.out, "progress": False if args.quiet else "auto"}
     config = AutoMLRegressor(**options)._config(kinds_of(args))
@@ -107,6 +110,18 @@ def estimator_for(y: Any, task: str) -> Any:
     if task == "auto":
         return AutoMLRegressor if infer_task(y) is Task.REGRESSION else AutoMLClassifier
     return AutoMLRegressor if task == "regression" else AutoMLClassifier
+
+
+def _directions(given: list[str]) -> dict[str, int]:
+    from tabwright.errors import OptionError
+
+    made = {}
+    for text in given:
+        column, equals, direction = text.rpartition("=")
+        if not equals or direction not in ("1", "-1"):
+            raise OptionError("--monotone", f"is {text!r}", "give COLUMN=1 or COLUMN=-1")
+        made[column] = int(direction)
+    return made
 
 
 def _listed(text: str | None) -> list[str] | None:

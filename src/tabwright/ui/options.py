@@ -13,6 +13,8 @@ from tabwright.models import FAMILIES
 from tabwright.objectives.limits import COSTS, SCORE
 from tabwright.types import Task
 
+EXPERIENCE, NOTHING = "experience", "nothing"
+
 
 @dataclass(frozen=True)
 class Option:
@@ -21,7 +23,7 @@ class Option:
     name: str
     label: str
     told: str
-    form: str  # number, choice, families, switch, columns
+    form: str  # number, text, choice, families, runs, switch, columns
     default: Any = None
     choices: tuple[str, ...] = ()
 
@@ -48,6 +50,16 @@ COLUMNS = (
 MODELS = (
     Option("include_families", "Model families", "None chosen: all that suit the table.", "families", None,
            tuple(f.name for f in FAMILIES)),
+    Option("monotone_constraints", "Columns with one direction", "As in age=1, price=-1: predictions never fall, or "
+           "never rise, with the column.", "text", ""),
+    Option("warm_start", "What is tried first", "What finished runs on tables alike have taught; nothing; or the "
+           "winners of an earlier run.", "runs", EXPERIENCE, (EXPERIENCE, NOTHING)),
+)  # fmt: skip
+PLACES = (
+    Option("engine", "Where folds are fitted", "local: this machine. dask, or a scheduler's address (tcp://host:8786): "
+           "a Dask cluster.", "text", "local"),
+    Option("tracking", "MLflow server that is told", "As in http://host:5000, while the run goes on. Empty: none.",
+           "text", ""),
 )  # fmt: skip
 DELIVERED = (
     Option("latency_us", "One row, median, µs at most", "Measured on the exported file, one thread.", "number"),
@@ -110,6 +122,10 @@ def config(made: Mapping[str, Any]) -> Config:
 def _value(name: str, raw: Any) -> Any:
     if raw is None or raw in ("", []):
         return None
+    if name == "monotone_constraints":
+        return monotone(raw)
+    if name == "warm_start":
+        return raw == EXPERIENCE if raw in (EXPERIENCE, NOTHING) else raw
     if name == "nfolds":
         return "auto" if raw == "auto" else _whole(name, raw)
     if name in WHOLE:
@@ -117,6 +133,17 @@ def _value(name: str, raw: Any) -> Any:
     if isinstance(raw, (list, tuple)):
         return list(raw)
     return float(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
+
+
+def monotone(text: str) -> dict[str, int]:
+    """Directions by column, of text like ``age=1, price=-1``; OptionError where it is none."""
+    made = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        column, equals, direction = part.rpartition("=")
+        if not equals or direction.strip() not in ("1", "-1"):
+            raise OptionError("monotone_constraints", f"has {part!r}", "give column=1 or column=-1")
+        made[column.strip()] = int(direction)
+    return made
 
 
 def _whole(name: str, raw: Any) -> int:

@@ -99,6 +99,10 @@ def fit(run: str, entry: Entry, options: Mapping[str, Any], paths: tuple[Path, P
     python += f"{fitted}\n{name}.leaderboard()"
     flags = {k: ",".join(v) if isinstance(v, (list, tuple)) else v for k, v in parameters.items()}
     flags = _limits(flags)
+    directions = flags.pop("monotone_constraints", None) or {}
+    flags["monotone"] = [f"{column}={direction}" for column, direction in directions.items()]
+    if "warm_start" in flags and isinstance(flags["warm_start"], bool):
+        flags["no_experience"] = not flags.pop("warm_start")
     words = argv("fit", paths[0], target=options["target"], task=options["task"], **flags, **columns,
                  kind=[f"{k}={v}" for k, v in kinds.items()], quiet=True, out=paths[1])  # fmt: skip
     made = Action(f"Run {run}: predict {options['target']!r} of {entry.name}", python, _joined(words),

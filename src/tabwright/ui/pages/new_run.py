@@ -56,7 +56,8 @@ class _Form:
         for title, group in (("How long", options.TIME), ("How it is validated", options.VALIDATION),
                              ("Columns with a part of their own", options.COLUMNS),
                              ("Models", options.MODELS), ("What the leader may cost", options.DELIVERED),
-                             ("Limits of the run, and repeatability", options.LIMITS)):  # fmt: skip
+                             ("Limits of the run, and repeatability", options.LIMITS),
+                             ("Where it runs, and who is told", options.PLACES)):  # fmt: skip
             with parts.card(title), ui.element("div").classes("tw-form"):
                 for option in group:
                     self._field(option)
@@ -82,6 +83,13 @@ class _Form:
         made: Any
         if option.form == "number":
             made = ui.number(label, value=option.default, on_change=changed).props(f'debounce=500 hint="{told}"')
+        elif option.form == "text":
+            made = ui.input(label, value=option.default, on_change=changed).props("debounce=500 stack-label")
+        elif option.form == "runs":
+            runs = {str(self.shell.context.workspace.path("runs", name)): f"the winners of {name}"
+                    for name in self.shell.context.workspace.names("runs")}  # fmt: skip
+            named = {c: c for c in option.choices} | runs
+            made = ui.select(named, value=option.default, label=label, on_change=changed)
         elif option.form == "switch":
             with ui.element("div"):
                 made = ui.switch(label, value=option.default, on_change=changed)
