@@ -143,3 +143,16 @@ def test_warm_start_from_an_earlier_run(tmp_path):
         AutoMLClassifier(max_models=1, warm_start=str(tmp_path / "old"), **options).fit(X, y > 0)
     with pytest.raises(OptionError, match="warm_start is 3"):
         AutoMLRegressor(warm_start=3, **options).fit(X, y)
+
+
+def test_the_interface_lists_what_is_stored(tmp_path):
+    from tabwright.ui.pages.machine_experience import _row
+
+    store = Experience(str(tmp_path / "e.sqlite"))
+    made = [("catboost", 0.2), ("lightgbm", 0.8), ("knn", 0.0)]
+    results = [Result(family, {}, 0.9, 1.0, weight) for family, weight in made]
+    store.add(Task.BINARY, "roc_auc", {"log_rows": 4.0, "log_columns": 1.0}, results)
+    shown = _row(store.all()[0])
+    store.close()
+    assert (shown["task"], shown["rows"], shown["columns"], shown["results"]) == ("binary", "10,000", "10", 3)
+    assert shown["leader"] == "lightgbm, catboost"
