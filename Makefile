@@ -26,7 +26,7 @@ ui: .venv/ui
 	$(BIN)/tabwright ui
 
 test: .venv/dev
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow

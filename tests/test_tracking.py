@@ -82,6 +82,7 @@ def version_of(server, name, number):
 @pytest.fixture(scope="module")
 def told(server, frame, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "prices"
+    tracking.wait(60)  # for what other tests' runs have left, such as servers that never answered
     made = AutoMLRegressor(**QUICK, tracking=server, export_checkpoints_dir=folder)
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("TABWRIGHT_REGISTER_AS", "prices")
