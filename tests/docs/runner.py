@@ -29,6 +29,7 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 from sybil.region import Lexeme
 
+from tabwright import tracking
 from tabwright.cli.main import main
 
 MODELS, SECONDS = 2, 6
@@ -118,6 +119,7 @@ class Runner:
                 for number, handler in handlers.items():
                     signal.signal(number, handler)
             assert code == 0, f"exit code {code}"
+            tracking.wait(60)  # as the end of the command's process does
 
     def _serve(self, words: list[str]) -> None:
         self._stop()
