@@ -68,7 +68,7 @@ mojo = aml.leader.download_mojo(path=".")
 
 @pytest.fixture
 def short(monkeypatch, tmp_path):
-    monkeypatch.setenv(CAP, "30")
+    monkeypatch.setenv(CAP, "15")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -108,7 +108,7 @@ def test_tpots_dask_is_an_engine(short):
 
 
 def test_the_script_of_h2o(short, monkeypatch):
-    monkeypatch.setenv(CAP, "45")
+    monkeypatch.setenv(CAP, "25")
     names = run(H2O, PATH=str(CALIFORNIA_HOUSING))
     assert names["rmse"] < 0.9  # the constant prediction has 1.15; how much better depends on the machine
     board, extra = names["lb"].as_data_frame(), names["extra"].as_data_frame()

@@ -31,7 +31,7 @@ from tabwright.store.origin import Origin, Source, spool_dir
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Floats, Kind
 
-CELL_BYTES = 48.0  # of a table in memory: as read, in canonical form, as features, and what families make of them
+CELL_BYTES = 90.0  # of a table in memory: as read, in canonical form, as features in two processes, and in families
 SAMPLE_ROWS = 200_000  # that a search sees of a larger table
 SAMPLE_SHARE = 0.25  # of the memory, that the sample may take
 FEWEST_ROWS = 100  # of a sample
