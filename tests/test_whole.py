@@ -15,6 +15,7 @@ from tabwright.data.table import Table
 from tabwright.engine.everything import Facts, everything
 from tabwright.engine.fold import load_fold_model
 from tabwright.errors import DataError, OptionError
+from tabwright.models.base import Sample
 from tabwright.pipeline import EVERYTHING
 from tabwright.store.origin import Origin, matrices_dir
 
@@ -73,22 +74,25 @@ def test_rows_that_judge_are_not_learned_from(folder, frame, tmp_path):
     run, problem = made._finished.run, made._finished.problem
     origin = Origin.load(run)
     assert origin is not None and origin.n_rows == N
-    held_out = run.load_array("origin", "held_out")
-    assert len(held_out) == len(problem.valid[0]) > 50
+    assert run.load_array("origin", "sampled").shape == (800,)
     table = Table.load(run.table_dir)
     features = load_fold_model(run, made._finished.state.finished()[0].candidate.model_id, 0, {}).features
     facts = Facts(table.schema, 0.0, 1.0, run.load_array("origin", "class_weights"))
-    sample = everything(run, origin, facts, features, held_out, N, float("inf"))
-    assert len(sample.y) == N - len(held_out)
+    train = problem.train[0]
+    own = Sample(features.apply(table.take(train)), problem.y[train], np.ones(len(train)))
+    sample = everything(run, origin, facts, features, own, N, float("inf"))
+    assert len(sample.y) == N - len(problem.valid[0])
     rows = {x.tobytes() for x in sample.X}
     judging = features.apply(table.take(problem.valid[0]))
     assert not any(x.tobytes() in rows for x in judging)
-    learning = features.apply(table.take(problem.train[0]))
-    assert all(x.tobytes() in rows for x in learning)
+    np.testing.assert_array_equal(sample.X[: len(train)], own.X)  # as the fold has them, not encoded by themselves
+    assert not any(x.tobytes() in rows - {x.tobytes() for x in own.X} for x in own.X)
     # classes as in the whole table, weighed so that both count the same
-    assert np.bincount(sample.y, weights=sample.weight) / len(sample.y) == pytest.approx([0.5, 0.5], abs=0.05)
-    few = everything(run, origin, facts, features, held_out, 3000, float("inf"))
-    assert 2600 < len(few.y) < 3100
+    rest = slice(len(train), None)
+    shares = np.bincount(sample.y[rest], weights=sample.weight[rest])
+    assert shares / shares.sum() == pytest.approx([0.5, 0.5], abs=0.05)
+    few = everything(run, origin, facts, features, own, 3000, float("inf"))
+    assert len(few.y) == 3000  # the first of the same matrix
 
 
 def test_odd_cells_outside_the_sample_cost_their_rows_only(folder, frame, tmp_path):
@@ -102,9 +106,10 @@ def test_odd_cells_outside_the_sample_cost_their_rows_only(folder, frame, tmp_pa
     table = Table.load(run.table_dir)
     features = load_fold_model(run, made._finished.state.finished()[0].candidate.model_id, 0, {}).features
     origin = Origin(str(path), "y", None, N, 3, {})
-    sample = everything(run, origin, Facts(table.schema, 0.0, 1.0, None), features, np.array([0, 1]), N,
-                        float("inf"))  # fmt: skip
-    assert len(sample.y) == N - 2 - 2 - 1
+    run.save_arrays("origin", sampled=np.array([0, 1]))
+    own = Sample(np.zeros((3, len(features.names)), np.float32), np.zeros(3))
+    sample = everything(run, origin, Facts(table.schema, 0.0, 1.0, None), features, own, 2 * N, float("inf"))
+    assert len(sample.y) == 3 + N - 2 - 2 - 1
 
 
 def test_databases_are_sampled_too(frame, tmp_path):

@@ -122,8 +122,7 @@ def fit(
         problem = _problem(table, target, config, rows, budget, workers.n_workers, sampled=source is not None)
         interrupts.check()
         if source is not None:
-            held_out = source.positions[target.keep][problem.valid[0]]
-            run.save_arrays("origin", held_out=np.sort(held_out), **_class_weights(problem, config))
+            run.save_arrays("origin", sampled=source.positions, **_class_weights(problem, config))
             source.origin.save(run)
         notes = [*inputs.notes, *target.notes]
         store(run, table, problem, notes, config)

@@ -39,21 +39,23 @@ class Facts:
     mean: float
     scale: float
     class_weights: Floats | None  # (n_classes,), where classes are to be balanced
+    mean_weight: float = 1.0  # of the sample's rows, by which theirs were divided
 
 
 def everything(
-    run: RunDir, origin: Origin, facts: Facts, features: FittedFeatures, held_out: Ints, max_rows: int,
-    deadline: float,
+    run: RunDir, origin: Origin, facts: Facts, features: FittedFeatures, own: Sample, max_rows: int, deadline: float,
 ) -> Sample:  # fmt: skip
-    """All rows but those held out, mapped from disk.
+    """The rows that a fold of the run's sample learns from, then all that the sample has not, mapped from disk.
+
+    Encoders of the target have seen the sample's rows, and give those of the fold out of inner folds, as in ``own``.
 
     Parameters
     ----------
     run, origin, facts
     features : FittedFeatures
         Fitted on the run's sample.
-    held_out : int64
-        Places of rows, ascending, in the order of reading, that are left out.
+    own : Sample
+        The fold's rows, encoded; weights of mean 1 or None.
     max_rows : int
         A random part of so many rows is taken where there are more.
     deadline : float
@@ -66,7 +68,7 @@ def everything(
     """
     folder = matrices_dir(run) / hashlib.sha256(CODEC.dumps(features)).hexdigest()[:16]
     if not (folder / "facts.json").exists() or max_rows > _facts(folder)["max_rows"]:
-        _write(folder, origin, facts, features, held_out, max_rows, deadline)
+        _write(folder, origin, facts, features, (own, run.load_array("origin", "sampled")), max_rows, deadline)
     return _mapped(folder, max_rows)
 
 
@@ -75,16 +77,22 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 
 def _write(
-    folder: Path, origin: Origin, facts: Facts, features: FittedFeatures, held_out: Ints, max_rows: int,
+    folder: Path, origin: Origin, facts: Facts, features: FittedFeatures, known: tuple[Sample, Ints], max_rows: int,
     deadline: float,
 ) -> None:  # fmt: skip
+    """``known``: the fold's rows, and the places of all the sample's in the order of reading, ascending."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "facts.json").unlink(missing_ok=True)
-    width, n = len(features.names), 0
+    own, sampled = known
+    width, n = len(features.names), len(own.y)
     kind = "<i8" if facts.schema.classes is not None else "<f8"
     weighted = origin.weight is not None or facts.class_weights is not None
     with (folder / "X.f32").open("wb") as X, (folder / "y").open("wb") as y, (folder / "weight").open("wb") as weight:
-        for table, target, weights in _rows(origin, facts, held_out, max_rows):
+        np.ascontiguousarray(own.X, np.float32).tofile(X)
+        own.y.astype(kind).tofile(y)
+        if own.weight is not None:
+            own.weight.astype("<f8").tofile(weight)
+        for table, target, weights in _rows(origin, facts, sampled, max_rows - n):
             features.apply(table).tofile(X)
             target.astype(kind).tofile(y)
             if weighted:
@@ -92,8 +100,8 @@ def _write(
             n += table.n_rows
             if time.monotonic() > deadline:
                 break
-    if not n:
-        raise OutOfTimeError("no row could be read in time")
+    if n == len(own.y):
+        raise OutOfTimeError("no further row could be read in time")
     found = {"n": n, "width": width, "y": kind, "weighted": weighted, "max_rows": max_rows}
     write_atomic(folder / "facts.json", json.dumps(found).encode())
 
@@ -110,11 +118,11 @@ def _mapped(folder: Path, max_rows: int) -> Sample:
 
 
 def _rows(
-    origin: Origin, facts: Facts, held_out: Ints, max_rows: int
+    origin: Origin, facts: Facts, sampled: Ints, max_rows: int
 ) -> Iterator[tuple[Table, Array, Floats]]:
-    """Canonical rows with what is to be learned of them."""
+    """Canonical rows outside the sample, with what is to be learned of them."""
     options, before = origin.read_options, 0
-    share = min(1.0, max_rows / max(1, origin.n_rows))
+    share = min(1.0, max_rows / max(1, origin.n_rows - len(sampled)))
     read = min(1.0, SPREAD * share)  # few rows need not be looked for everywhere
     rng = np.random.default_rng(origin.seed + 1)
     extra = [origin.target, *([origin.weight] if origin.weight else [])]
@@ -123,12 +131,12 @@ def _rows(
         if before >= read * origin.n_rows:
             return
         keep = np.ones(n, bool) if share >= 1.0 else rng.random(n) < share / read
-        inside = held_out[np.searchsorted(held_out, before) : np.searchsorted(held_out, before + n)]
+        inside = sampled[np.searchsorted(sampled, before) : np.searchsorted(sampled, before + n)]
         keep[inside - before] = False
         before += n
         frame = emptied(frame_from_arrow(block.filter(keep)), options.null_values)
         y, known = read_target(frame[origin.target], origin.target, facts.schema.classes, unknown="leave out")
-        weight = _weight(frame, origin, known)
+        weight = _weight(frame, origin, known) / facts.mean_weight
         if facts.class_weights is not None:
             weight = weight * facts.class_weights[y]
         if facts.schema.classes is None:

@@ -98,7 +98,7 @@ class Session:
         train = self._sample(X_train, train_rows)
         if EVERYTHING in job.candidate.params:
             until = started + READING_SHARE * job.time_limit_s
-            train = self._everything(features, int(job.candidate.params[EVERYTHING]), until)
+            train = self._everything(features, train, train_rows, int(job.candidate.params[EVERYTHING]), until)
             made = time.monotonic()
         if job.candidate.params.get(TEACHER):
             train = self._lesson(job, features, train, train_rows, made + TEACHING_SHARE * (deadline - made))
@@ -123,16 +123,18 @@ class Session:
             tuple(stages), digest,
         )  # fmt: skip
 
-    def _everything(self, features: FittedFeatures, max_rows: int, deadline: float) -> Sample:
-        """All rows of the source but those that validate; see :mod:`tabwright.engine.everything`."""
+    def _everything(
+        self, features: FittedFeatures, own: Sample, rows: Ints, max_rows: int, deadline: float
+    ) -> Sample:
+        """The fold's rows and all that the sample has not; see :mod:`tabwright.engine.everything`."""
         origin = Origin.load(self.run)
         if origin is None:
             raise FitError("the run's table is all there is")
         balanced = self.run.has_array("origin", "class_weights")
         weights = self.run.load_array("origin", "class_weights") if balanced else None
-        facts = Facts(self.table.schema, self.mean, self.scale, weights)
-        held_out = self.run.load_array("origin", "held_out")
-        return everything(self.run, origin, facts, features, held_out, max_rows, deadline)
+        mean = 1.0 if self.weight is None else float(self.weight[rows].mean())
+        facts = Facts(self.table.schema, self.mean, self.scale, weights, mean)
+        return everything(self.run, origin, facts, features, own, max_rows, deadline)
 
     def _measure(self, job: FoldJob, model: FoldModel) -> None:
         """What the model costs when it is exported alone; a candidate that can't be measured is one all the same."""
