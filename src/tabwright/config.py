@@ -127,6 +127,17 @@ def _known(option: str, names: Any, find: Callable[[str], Any]) -> None:
             raise OptionError(option, error.problem, error.fix) from None
 
 
+def directions(parts: Sequence[str], option: str) -> dict[str, int]:
+    """``monotone_constraints`` of texts like ``age=1``; OptionError where one is none."""
+    made = {}
+    for text in parts:
+        column, equals, direction = text.rpartition("=")
+        if not equals or not column.strip() or direction.strip() not in ("1", "-1"):
+            raise OptionError(option, f"has {text!r}", "give COLUMN=1 or COLUMN=-1")
+        made[column.strip()] = int(direction)
+    return made
+
+
 def _is_int(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 

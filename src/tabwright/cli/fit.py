@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tabwright.api import AutoMLRegressor
     from tabwright.cli.show import show_run
+    from tabwright.config import directions
     from tabwright.errors import OptionError
     from tabwright.inputs import Given, Roles, gather
     from tabwright.search.budget import Budget
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     options["objectives"] = _listed(args.objectives) or ("score",)
     limits = {"latency_us": args.max_latency_us, "latency_p99_us": args.max_latency_p99_us,
               "size_mib": args.max_size_mib, "memory_mib": args.max_model_memory_mib}  # fmt: skip
-    options["monotone_constraints"] = _directions(args.monotone) or None
+    options["monotone_constraints"] = directions(args.monotone, "--monotone") or None
     options["constraints"] = {k: v for k, v in limits.items() if v is not None} or None
     options |= {"export_checkpoints_dir": args.out, "progress": False if args.quiet else "auto"}
     config = AutoMLRegressor(**options)._config(kinds_of(args))
@@ -110,18 +111,6 @@ def estimator_for(y: Any, task: str) -> Any:
     if task == "auto":
         return AutoMLRegressor if infer_task(y) is Task.REGRESSION else AutoMLClassifier
     return AutoMLRegressor if task == "regression" else AutoMLClassifier
-
-
-def _directions(given: list[str]) -> dict[str, int]:
-    from tabwright.errors import OptionError
-
-    made = {}
-    for text in given:
-        column, equals, direction = text.rpartition("=")
-        if not equals or direction not in ("1", "-1"):
-            raise OptionError("--monotone", f"is {text!r}", "give COLUMN=1 or COLUMN=-1")
-        made[column] = int(direction)
-    return made
 
 
 def _listed(text: str | None) -> list[str] | None:

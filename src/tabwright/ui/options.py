@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tabwright.config import Config
+from tabwright.config import Config, directions
 from tabwright.errors import OptionError
 from tabwright.metrics import DEFAULTS, METRICS
 from tabwright.models import FAMILIES
@@ -123,7 +123,7 @@ def _value(name: str, raw: Any) -> Any:
     if raw is None or raw in ("", []):
         return None
     if name == "monotone_constraints":
-        return monotone(raw)
+        return directions([part.strip() for part in raw.split(",") if part.strip()], name)
     if name == "warm_start":
         return raw == EXPERIENCE if raw in (EXPERIENCE, NOTHING) else raw
     if name == "nfolds":
@@ -133,17 +133,6 @@ def _value(name: str, raw: Any) -> Any:
     if isinstance(raw, (list, tuple)):
         return list(raw)
     return float(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
-
-
-def monotone(text: str) -> dict[str, int]:
-    """Directions by column, of text like ``age=1, price=-1``; OptionError where it is none."""
-    made = {}
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        column, equals, direction = part.rpartition("=")
-        if not equals or direction.strip() not in ("1", "-1"):
-            raise OptionError("monotone_constraints", f"has {part!r}", "give column=1 or column=-1")
-        made[column.strip()] = int(direction)
-    return made
 
 
 def _whole(name: str, raw: Any) -> int:
