@@ -152,6 +152,18 @@ def test_the_command_line_takes_an_address(cluster, tmp_path):
     assert done.returncode == 2 and "Option engine is 'nowhere'. Fix: give 'local', 'dask'" in done.stderr
 
 
+def disturbed(cluster, folder, disturb, seconds, family):
+    """A run of one family on a cluster to which ``disturb`` happens meanwhile, and the seconds that it took."""
+    began = time.monotonic()
+    aml = AutoMLRegressor(
+        max_runtime_secs=seconds, nfolds=3, engine=cluster.address, export_checkpoints_dir=folder,
+        include_families=[family], progress=False,
+    )  # fmt: skip
+    with meanwhile(disturb):
+        aml.fit(table(), target="y")
+    return aml, time.monotonic() - began
+
+
 def test_a_worker_that_is_killed_costs_nothing_and_one_that_joins_is_used(tmp_path):
     with LoopbackCluster() as cluster:
         first, _ = cluster.add(2)
@@ -167,14 +179,7 @@ def test_a_worker_that_is_killed_costs_nothing_and_one_that_joins_is_used(tmp_pa
                 stages.append(n)
             return len(stages) == 2
 
-        began = time.monotonic()
-        aml = AutoMLRegressor(
-            max_runtime_secs=20, nfolds=3, engine=cluster.address, export_checkpoints_dir=tmp_path / "run",
-            include_families=["tabwright.testing.faulty:SLOW"], progress=False,
-        )  # fmt: skip
-        with meanwhile(disturb):
-            aml.fit(table(), target="y")
-        took = time.monotonic() - began
+        aml, took = disturbed(cluster, tmp_path / "run", disturb, 20, "tabwright.testing.faulty:SLOW")
         wait(lambda: not cluster.fold_processes())
     assert len(stages) == 2 and took < 21.0
     assert aml.failures().empty and aml.leader.members
@@ -191,14 +196,8 @@ def test_a_run_whose_workers_all_die_ends_in_its_budget_with_what_it_has(tmp_pat
                 worker.kill()
             return done
 
-        began = time.monotonic()
-        aml = AutoMLRegressor(
-            max_runtime_secs=15, nfolds=3, engine=cluster.address, export_checkpoints_dir=tmp_path / "run",
-            include_families=["linear"], progress=False,
-        )  # fmt: skip
-        with meanwhile(disturb):
-            aml.fit(table(), target="y")
-        assert 10.0 < time.monotonic() - began < 16.0
+        aml, took = disturbed(cluster, tmp_path / "run", disturb, 15, "linear")
+        assert 10.0 < took < 16.0
         assert aml.leader.members and aml.failures().empty
 
 

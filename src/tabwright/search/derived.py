@@ -127,7 +127,7 @@ def refit_params(entry: Entry, n_folds: int) -> Params:
     params = dict(entry.candidate.params)
     if entry.iterations:
         more = (n_folds / (n_folds - 1)) ** 0.5 if n_folds > 1 else 1.0
-        params[ROUNDS] = max(1, round(more * sum(entry.iterations) / len(entry.iterations)))
+        params[ROUNDS] = max(1, round(more * entry.rounds))
     return params
 
 
