@@ -13,7 +13,7 @@ from tabwright.cli.main import main
 from tabwright.data import stream
 from tabwright.data.table import Table
 from tabwright.engine.everything import Facts, everything
-from tabwright.engine.fold import load_fold_model
+from tabwright.engine.fold import Shelf, load_fold_model
 from tabwright.errors import DataError, OptionError
 from tabwright.models.base import Sample
 from tabwright.pipeline import EVERYTHING
@@ -76,7 +76,7 @@ def test_rows_that_judge_are_not_learned_from(folder, frame, tmp_path):
     assert origin is not None and origin.n_rows == N
     assert run.load_array("origin", "sampled").shape == (800,)
     table = Table.load(run.table_dir)
-    features = load_fold_model(run, made._finished.state.finished()[0].candidate.model_id, 0, {}).features
+    features = load_fold_model(run, made._finished.state.finished()[0].candidate.model_id, 0, Shelf()).features
     facts = Facts(table.schema, 0.0, 1.0, run.load_array("origin", "class_weights"))
     train = problem.train[0]
     own = Sample(features.apply(table.take(train)), problem.y[train], np.ones(len(train)))
@@ -104,7 +104,7 @@ def test_odd_cells_outside_the_sample_cost_their_rows_only(folder, frame, tmp_pa
     path = tmp_path / "odd.csv"
     odd.to_csv(path, index=False)
     table = Table.load(run.table_dir)
-    features = load_fold_model(run, made._finished.state.finished()[0].candidate.model_id, 0, {}).features
+    features = load_fold_model(run, made._finished.state.finished()[0].candidate.model_id, 0, Shelf()).features
     origin = Origin(str(path), "y", None, N, 3, {})
     run.save_arrays("origin", sampled=np.array([0, 1]))
     own = Sample(np.zeros((3, len(features.names)), np.float32), np.zeros(3))

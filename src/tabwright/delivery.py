@@ -48,6 +48,11 @@ def remembered(run: RunDir, problem: Problem, state: State) -> Design | None:
             return None
         if any(not run.model_path(share.model_id, k).exists() or k >= problem.n_folds for k in share.folds):
             return None
+        bases = entry.candidate.bases
+        if any(m not in state.entries or state.entries[m].discarded for m in bases):
+            return None
+        if any(not run.model_path(m, k).exists() for m in bases for k in range(problem.n_folds)):
+            return None
     return design
 
 

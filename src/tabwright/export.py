@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,7 @@ def _metadata(package: Package, parity: Parity | None, profile: Profile | None) 
         "schema": package.schema.to_json(),
         "metrics": dict(package.metrics),
         "threshold": ensemble.threshold,
+        "calibration": None if ensemble.calibration is None else asdict(ensemble.calibration),
         "reference": dict(package.reference),
         "conformal": package.conformal.to_json() if package.conformal else None,
         "card": package.card,
@@ -139,7 +140,8 @@ def _metadata(package: Package, parity: Parity | None, profile: Profile | None) 
             np.asarray(package.sample.numbers), package.sample.string_matrix(), package.background_rows
         ),
         "members": [
-            {"model_id": m.model_id, "family": m.family, "weight": m.weight, "folds": len(m.folds)}
+            {"model_id": m.model_id, "family": m.family, "weight": m.weight, "folds": len(m.folds),
+             "stacked_on": list(m.stacked_on)}
             for m in package.members
         ],
         "quantiles": list(package.quantiles.levels) if package.quantiles else None,

@@ -62,12 +62,14 @@ def table(state: State, profiles: dict[str, dict[str, float]], averaging_gain: f
     out: list[dict[str, Any]] = []
     if len(state.leader.weights) > 1:
         members = [state.entries[m] for m, _ in state.leader.weights]
-        out.append(_row("ensemble", "ensemble", state.leader.score, "ok", 2) | {
+        level = 2 + any(e.candidate.bases for e in members)
+        out.append(_row("ensemble", "ensemble", state.leader.score, "ok", level) | {
             "fit_seconds": sum(e.seconds for e in members), "cpu_seconds": sum(e.cpu_seconds for e in members),
             "peak_memory_mib": max(e.peak_memory_mib for e in members), "_prediction": state.leader.prediction,
         })  # fmt: skip
     for entry in state.entries.values():
-        row = _row(entry.candidate.model_id, entry.candidate.family, entry.score, entry.status, 1)
+        level = 2 if entry.candidate.bases else 1
+        row = _row(entry.candidate.model_id, entry.candidate.family, entry.score, entry.status, level)
         out.append(
             row
             | {
@@ -83,6 +85,8 @@ def table(state: State, profiles: dict[str, dict[str, float]], averaging_gain: f
         | {"_prediction": constant}
     )
     for row in out:
+        if row["model_id"] == state.leader.name:  # calibrated, as it is delivered, where a single candidate leads
+            row |= {"score": state.leader.score, "_prediction": state.leader.prediction}
         row.update(profiles.get(row["model_id"], {}))
     out = _ranked(out, problem)
     for row in out[:10]:

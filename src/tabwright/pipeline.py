@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from onnx import TensorProto
 
+from tabwright.calibration import Calibration
 from tabwright.codec import Codec
 from tabwright.data.table import Table
 from tabwright.errors import NotExportableError
@@ -24,8 +25,12 @@ from tabwright.types import Array, Floats, Params, Task
 
 FEATURES, PLAIN, FULL = "features", "plain", "full"
 """A parameter of every candidate: whether it sees the interactions that the run's screen has found."""
+TARGET, AS_IS, LOGARITHM = "target", "as_is", "log"
+"""A parameter of candidates where the target is positive and skewed: whether they learn its logarithm."""
 TEACHER = "teacher"
 """A parameter of a student: the candidates whose weighted predictions it learns, as (model_id, weight) pairs."""
+STACK = "stack"
+"""A parameter of a stacker: the candidates whose out-of-fold predictions it learns from, beside the features."""
 EVERYTHING = "max_rows"
 """A parameter of a candidate that learns from the whole source of which the run's table is a sample: the most rows."""
 
@@ -38,7 +43,12 @@ class Candidate:
     family: str
     params: Params
     seed: int = 0
-    origin: str = "default"  # who proposed it: default, portfolio, search, lean, student, whole
+    origin: str = "default"  # who proposed it: default, portfolio, search, lean, student, stack, whole
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The candidates that a stacker learns from; none for others."""
+        return tuple(str(m) for m in self.params.get(STACK) or ())
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,21 @@ class FoldModel:
     def raw(self, table: Table) -> Floats:
         """Raw scores, float64 (n_rows, n_outputs)."""
         return self.model.predict(self.features.apply(table))
+
+    @property
+    def stacked(self) -> tuple[Member, ...]:
+        """What a stacker reads."""
+        return tuple(m for p in self.features.parts for e in p.encoders if isinstance(e, Stacked) for m in e.members)
+
+    def of_fold(self, k: int) -> FoldModel:
+        """The same with what a stacker reads by the models of one fold alone, as in training."""
+        if not self.stacked:
+            return self
+        parts = [
+            replace(p, encoders=tuple(e.of_fold(k) if isinstance(e, Stacked) else e for e in p.encoders))
+            for p in self.features.parts
+        ]
+        return FoldModel(FittedFeatures(tuple(parts)), self.model)
 
 
 @dataclass(frozen=True)
@@ -71,12 +96,92 @@ class Member:
         return apply_link(raw / len(self.folds), self.folds[0].model.link, task)
 
     def to_onnx(self, inputs: Inputs, task: Task) -> str:
+        """Emit :meth:`predict`, once for whatever reads it."""
         graph = inputs.graph
         if not hasattr(self.folds[0].model, "to_onnx"):
             raise NotExportableError(self.family)
-        raws = [fold.model.to_onnx(graph, fold.features.to_onnx(inputs)) for fold in self.folds]
-        raw = graph.weighted_sum(raws, [1.0 / len(raws)] * len(raws))
-        return link_to_onnx(graph, raw, self.folds[0].model.link, task)
+        key = tuple(id(fold.model) for fold in self.folds)
+        if key not in inputs.emitted:
+            raws = [fold.model.to_onnx(graph, fold.features.to_onnx(inputs)) for fold in self.folds]
+            raw = graph.weighted_sum(raws, [1.0 / len(raws)] * len(raws))
+            inputs.emitted[key] = link_to_onnx(graph, raw, self.folds[0].model.link, task)
+        return inputs.emitted[key]
+
+    @property
+    def stacked_on(self) -> tuple[str, ...]:
+        """The candidates that a stacker reads; none for others."""
+        return tuple(m.model_id for m in self.folds[0].stacked)
+
+    @property
+    def title(self) -> str:
+        """Its name, and what it is stacked on."""
+        return self.model_id + (f" on {', '.join(self.stacked_on)}" if self.stacked_on else "")
+
+    def of_fold(self, k: int) -> Member:
+        """The member with one fold's model alone."""
+        return replace(self, folds=(self.folds[k].of_fold(k),))
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """An encoder of what other members predict, for a model that learns from it beside the features.
+
+    A stacker is trained on their out-of-fold predictions and fed, later, with the means of their fold models.
+
+    References
+    ----------
+    Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1; Erickson et al. 2020, arXiv:2003.06505.
+    """
+
+    members: tuple[Member, ...]
+    task: Task
+    n_classes: int
+
+    late: ClassVar[bool] = True  # its columns come of models, so no forest that reads them can be merged with theirs
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        ids = [m.model_id for m in self.members]
+        if self.task is not Task.MULTICLASS:
+            return tuple(f"prediction of {m}" for m in ids)
+        return tuple(f"prediction of {m}, class {k}" for m in ids for k in range(self.n_classes))
+
+    def apply(self, table: Table) -> Floats:
+        return np.concatenate([as_scores(m.predict(table, self.task), self.task) for m in self.members], axis=1)
+
+    def to_onnx(self, inputs: Inputs) -> str:
+        scores = [scores_to_onnx(inputs.graph, m.to_onnx(inputs, self.task), self.task) for m in self.members]
+        return scores[0] if len(scores) == 1 else inputs.graph.node("Concat", *scores, axis=1)
+
+    def of_fold(self, k: int) -> Stacked:
+        return replace(self, members=tuple(m.of_fold(k) for m in self.members))
+
+
+LEAST = 1e-6  # probabilities are not told apart below
+
+
+def as_scores(prediction: Floats, task: Task) -> Floats:
+    """Canonical predictions as a stacker reads them: values, or probabilities' logits, or their logarithms."""
+    if task is Task.REGRESSION:
+        return prediction
+    clipped = np.clip(prediction, LEAST, 1.0 - LEAST)
+    return np.asarray(np.log(clipped) - np.log(1.0 - clipped) if task is Task.BINARY else np.log(clipped))
+
+
+def scores_to_onnx(graph: Graph, prediction: str, task: Task) -> str:
+    """Emit :func:`as_scores`."""
+    if task is Task.REGRESSION:
+        return prediction
+    clipped = graph.node("Clip", prediction, graph.const(LEAST), graph.const(1.0 - LEAST))
+    if task is Task.MULTICLASS:
+        return graph.node("Log", clipped)
+    rest = graph.node("Sub", graph.const(1.0), clipped)
+    return graph.node("Sub", graph.node("Log", clipped), graph.node("Log", rest))
+
+
+def family_of(model_id: str) -> str:
+    """The family in a candidate's name."""
+    return model_id.rsplit("_", 1)[0]
 
 
 def apply_features(features: FittedFeatures, table: Table, cache: dict[int, Floats]) -> Floats:
@@ -100,6 +205,7 @@ class Ensemble:
     scale: float = 1.0
     constant: tuple[float, ...] = ()  # of the trivial model: mean prediction or class shares
     threshold: float = 0.5  # P(second class) from which the label is the second class
+    calibration: Calibration | None = None  # of the members' mean, in classification
     name: str = "ensemble"
 
     def predict_canonical(self, table: Table) -> Floats:
@@ -109,7 +215,9 @@ class Ensemble:
         total = np.zeros(())
         for member in self.members:
             total = total + member.weight * member.predict(table, self.task)
-        return np.asarray(self.mean + self.scale * total if self.task is Task.REGRESSION else total)
+        if self.task is Task.REGRESSION:
+            return np.asarray(self.mean + self.scale * total)
+        return np.asarray(total if self.calibration is None else self.calibration.apply(np.asarray(total)))
 
     def predict(self, table: Table) -> Floats:
         """Values (n_rows,), or class codes (n_rows,)."""
@@ -129,10 +237,17 @@ class Ensemble:
         graph = inputs.graph
         if not self.members:
             return self._constant_onnx(inputs)
-        outputs = [member.to_onnx(inputs, self.task) for member in self.members]
+        # what a stacker reads, too, is computed on its own: trees merged into the mean would be in the file twice
+        read = {m for member in self.members for m in member.stacked_on}
+        outputs = [
+            graph.node("Identity", out) if member.model_id in read else out
+            for member, out in ((m, m.to_onnx(inputs, self.task)) for m in self.members)
+        ]
         total = graph.weighted_sum(
             outputs, [m.weight * (self.scale if self.task is Task.REGRESSION else 1.0) for m in self.members]
         )
+        if self.calibration is not None:
+            return self.calibration.to_onnx(graph, total, self.task)
         return graph.node("Add", total, graph.const(np.array([[self.mean]]))) if self.mean else total
 
     def _constant_onnx(self, inputs: Inputs) -> str:
@@ -200,5 +315,6 @@ def graph_inputs(table: Table) -> dict[str, Array]:
 
 
 CODEC = Codec(
-    (*FEATURE_CLASSES, *MODEL_CLASSES, Forest, Link, Task, FittedPart, FittedFeatures, FoldModel, Member, Ensemble)
+    (*FEATURE_CLASSES, *MODEL_CLASSES, Forest, Link, Task, FittedPart, FittedFeatures, FoldModel, Member, Ensemble,
+     Calibration)
 )

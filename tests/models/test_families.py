@@ -1,15 +1,18 @@
 """What single families promise beyond the common contract."""
 
 import dataclasses
+import pickle
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
-from tabwright.errors import OptionError
+from tabwright.errors import FitError, OptionError
 from tabwright.models import FAMILIES, FITTED_CLASSES, family
 from tabwright.models.base import Columns, FitContext, Sample, View
+from tabwright.models.epochs import SCHEDULE
 from tabwright.models.fitting import ROUNDS, Stopper, class_rate, log_loss
 from tabwright.models.knn import _scale
 from tabwright.space import defaults
@@ -34,7 +37,8 @@ def test_lookup_names_the_known_families():
 
 def test_importing_the_families_loads_no_heavy_library():
     code = ("import sys, tabwright.models as m; "
-            "print([h for h in ('lightgbm', 'xgboost', 'catboost', 'sklearn', 'scipy', 'pandas') if h in sys.modules])")
+            "print([h for h in ('lightgbm', 'xgboost', 'catboost', 'sklearn', 'scipy', 'pandas', 'torch') "
+            "if h in sys.modules])")
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 
@@ -61,7 +65,7 @@ def test_monotone_constraints_hold(name, task):
         assert (sign * np.diff(fitted.predict(grid)[:, 0]) >= -1e-6).all()
 
 
-@pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost", "mlp"])
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost", "mlp", "realmlp"])
 def test_boosting_stops_early_and_says_where(name):
     view = family(name).view
     train, valid = (samples.sample(view, Task.REGRESSION, 300, seed=s) for s in (0, 1))
@@ -134,3 +138,60 @@ def test_storable_refuses_library_objects():
     assert is_storable((1, "a", None, {"b": np.zeros(2)}))
     assert not is_storable(np.array([object()]))
     assert not is_storable([1])
+
+
+@pytest.mark.parametrize("name", ["mlp", "realmlp"])
+def test_a_schedule_repeats_a_training(name):
+    view = family(name).view
+    train, valid = (samples.sample(view, Task.BINARY, 400, seed=s) for s in (0, 1))
+    first = fit(name, Task.BINARY, train, valid, **{ROUNDS: 9})
+    again = fit(name, Task.BINARY, train, valid, **{SCHEDULE: first.schedule})
+    np.testing.assert_array_equal(again.predict(valid.X), first.predict(valid.X))
+
+
+def test_realmlp_ends_after_a_cycle_that_brought_nothing():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 4)).astype(np.float32)
+    noise = Sample(X[:400], rng.normal(size=400)), Sample(X[400:], rng.normal(size=200))
+    assert len(fit("realmlp", Task.REGRESSION, *noise, epochs=60).schedule) < 60
+
+
+def test_realmlp_ends_its_course_by_the_deadline():
+    view = family("realmlp").view
+    train, valid = (samples.sample(view, Task.REGRESSION, 3000, seed=s) for s in (0, 1))
+    fit("realmlp", Task.REGRESSION, train, **{ROUNDS: 1})  # what follows pays for no import
+    soon = dataclasses.replace(samples.context(view, Task.REGRESSION), deadline=time.monotonic() + 2.0)
+    fitted = family("realmlp").fit(train, valid, {ROUNDS: 100_000}, soon)
+    assert 1 <= fitted.n_iterations <= len(fitted.schedule) < 10_000
+    assert np.mean((fitted.predict(valid.X)[:, 0] - valid.y) ** 2) < 1.1 * np.var(valid.y)  # one slow pass tells little
+
+
+def test_realmlp_keeps_to_the_range_of_the_target():
+    view = family("realmlp").view
+    train = samples.sample(view, Task.REGRESSION, 300)
+    raw = fit("realmlp", Task.REGRESSION, train).predict(100 * train.X)
+    assert train.y.min() - 1e-6 <= raw.min() < raw.max() <= train.y.max() + 1e-6
+
+
+def test_realmlp_scores_and_exports_without_torch(tmp_path):
+    view = family("realmlp").view
+    fitted = fit("realmlp", Task.MULTICLASS, samples.sample(view, Task.MULTICLASS, 300), **{ROUNDS: 5})
+    X = samples.sample(view, Task.MULTICLASS, 50, seed=1).X
+    with (tmp_path / "model.pickle").open("wb") as file:
+        pickle.dump((fitted, X, fitted.predict(X)), file)
+    code = (
+        "import pickle, sys; import numpy as np; sys.modules['torch'] = None\n"
+        "from tabwright.testing.families import run_onnx\n"
+        "fitted, X, expected = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "np.testing.assert_array_equal(fitted.predict(X), expected)\n"
+        "np.testing.assert_allclose(run_onnx(fitted, X), expected, rtol=2e-6, atol=1e-5)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "model.pickle")], check=True)
+
+
+def test_a_family_whose_extra_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "tabwright.models.realmlp_training", raising=False)
+    train = samples.sample(View.DENSE, Task.BINARY, 100)
+    with pytest.raises(FitError, match=r"pip install 'tabwright\[neural\]'"):
+        fit("realmlp", Task.BINARY, train)

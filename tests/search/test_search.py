@@ -1,16 +1,18 @@
 """Strategy and policy without a process: they ask and tell."""
 
+import sys
 import time
 
 import numpy as np
 import pytest
 
-from tabwright.errors import OptionError
+from tabwright import AutoMLRegressor
+from tabwright.errors import MissingExtraError, OptionError
 from tabwright.models import FAMILIES
-from tabwright.pipeline import FEATURES, FULL, PLAIN
+from tabwright.pipeline import AS_IS, FEATURES, FULL, LOGARITHM, PLAIN, TARGET
 from tabwright.search.budget import Budget
 from tabwright.search.policy import fold_seconds, folds_for, holdout_share, training_rows
-from tabwright.search.portfolio import ORDER, families_for, portfolio
+from tabwright.search.portfolio import MANY_CLASSES_ORDER, ORDER, families_for, portfolio
 from tabwright.search.strategy import Strategy
 from tabwright.testing.tables import mixed_table
 from tabwright.types import Task
@@ -21,9 +23,9 @@ def always(_family):
 
 
 def test_every_family_is_in_the_portfolio():
-    assert set(ORDER) == {f.name for f in FAMILIES}
+    assert set(ORDER) == set(MANY_CLASSES_ORDER) == {f.name for f in FAMILIES if f.extra is None}
     names = [c.model_id for c in portfolio(families_for(Task.BINARY, None, None), 0)]
-    assert len(set(names)) == len(names) > len(FAMILIES)
+    assert len(set(names)) == len(names) > len(ORDER)
     for candidate in portfolio(families_for(Task.BINARY, None, None), 0):
         space = next(f.space for f in FAMILIES if f.name == candidate.family)
         assert set(candidate.params) - {FEATURES} == set(space)
@@ -33,6 +35,16 @@ def test_families_are_included_and_excluded_by_name():
     assert [f.name for f in families_for(Task.REGRESSION, ["linear", "knn"], ["knn"])] == ["linear"]
     with pytest.raises(OptionError, match="use one of lightgbm"):
         families_for(Task.REGRESSION, ["svm"], None)
+
+
+def test_a_family_whose_extra_is_missing_is_refused_where_it_is_asked_for(monkeypatch):
+    assert [f.name for f in families_for(Task.REGRESSION, ["realmlp"], None)] == ["realmlp"]
+    monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
+    assert "linear" in [f.name for f in families_for(Task.REGRESSION, None, ["realmlp"])]
+    made = AutoMLRegressor(include_families=["linear", "realmlp"], max_models=1, progress=False)
+    with pytest.raises(MissingExtraError, match=r"^PyTorch, which trains the family 'realmlp', is not installed\. "
+                       r"Fix: pip install 'tabwright\[neural\]'\.$"):
+        made.fit(np.arange(40.0).reshape(20, 2), np.arange(20.0))
 
 
 def told(seed, n=20, order=1):
@@ -99,8 +111,10 @@ def test_nothing_affordable_is_nothing_asked():
 
 def test_folds_follow_table_and_budget():
     table = mixed_table()
-    assert folds_for(table, Task.BINARY, 2, "auto", 2, Budget(600)) == 5
+    assert folds_for(table, Task.BINARY, 2, "auto", 2, Budget(600)) == 10  # it is small
+    assert folds_for(table, Task.BINARY, 2, "auto", 2, Budget(5)) == 5
     assert folds_for(table, Task.BINARY, 2, "auto", 2, Budget(0.3)) == 1
+    assert folds_for(mixed_table(2500), Task.BINARY, 2, "auto", 2, Budget(600)) == 5
     assert folds_for(table, Task.BINARY, 2, 4, 2, Budget(0.3)) == 4
     assert fold_seconds(100_000, 30, Task.MULTICLASS, 10) > fold_seconds(100_000, 30, Task.BINARY, 2) > 1
     assert training_rows(table, Task.BINARY, 2, 1, Budget(60)) == table.n_rows
@@ -122,3 +136,21 @@ def test_a_family_that_is_stopped_is_given_up_but_boosting_goes_on():
         strategy.stopped(candidate)
     asked = [strategy.ask(always).family for _ in range(5)]
     assert set(asked) == {"lightgbm"}
+
+
+def test_the_twin_that_learns_logarithms_decides_whether_others_do():
+    for worse, choice in ((False, LOGARITHM), (True, AS_IS)):
+        families = families_for(Task.REGRESSION, ["lightgbm", "linear", "xgboost"], None)
+        strategy = Strategy(families, 0, None, logarithms=True)
+        reference, linear = first_asked(strategy, 2)
+        assert TARGET not in reference.params and linear.params[TARGET] == AS_IS
+        strategy.tell(reference, 1.0, 0.1)
+        strategy.interactions.found = False
+        twin = strategy.ask(always)
+        assert (twin.model_id, twin.params[TARGET], twin.params[FEATURES]) == ("lightgbm_3", LOGARITHM, PLAIN)
+        assert strategy.needs_results
+        strategy.tell(twin, 1.1 if worse else 0.9, 0.1)
+        assert not strategy.logarithms.pending
+        assert strategy.ask(always).params[TARGET] == choice
+    plain = Strategy(families, 0, None)
+    assert all(TARGET not in c.params for c in first_asked(plain, 5))

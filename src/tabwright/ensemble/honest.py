@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tabwright.ensemble.greedy import select
-from tabwright.metrics import best_threshold, score
+from tabwright.metrics import as_needed, best_threshold, score
 from tabwright.metrics.base import Metric
 from tabwright.types import Array, Floats
 
@@ -67,3 +67,28 @@ def selection_bias(
         biases.append(sign * (shown - other))
     bias = float(np.nanmean(biases)) * size / n if np.isfinite(biases).any() else 0.0
     return max(0.0, bias)
+
+
+def clearly_better(
+    metric: Metric, y: Array, new: Floats, old: Floats, weight: Floats | None = None, seed: int = 0
+) -> bool:
+    """Whether predictions score better than others on nine in ten bootstrap samples of the rows.
+
+    Parameters
+    ----------
+    metric : Metric
+    y : shape (n_rows,)
+    new, old : float64, shape (n_rows, n_outputs)
+        Out-of-fold predictions in the target's unit.
+    weight : float64, shape (n_rows,), optional
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    n = len(y)
+    wins = 0
+    for _ in range(ROUNDS):
+        rows = rng.integers(0, n, n)
+        own = None if weight is None else weight[rows]
+        losses = [metric.loss(y[rows], as_needed(metric, p[rows]), own) for p in (new, old)]
+        wins += losses[0] < losses[1]
+    return wins >= 0.9 * ROUNDS

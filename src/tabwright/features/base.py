@@ -42,6 +42,7 @@ class Inputs:
 
     def __init__(self, graph: Graph, schema: Schema) -> None:
         self.graph, self.schema = graph, schema
+        self.emitted: dict[tuple[int, ...], str] = {}  # outputs of members, by the identities of their models
         n_numbers, n_strings = len(schema.numeric), len(schema.strings)
         self.numbers = graph.input("numbers", TensorProto.DOUBLE, n_numbers) if n_numbers else ""
         self.strings = graph.input("strings", TensorProto.STRING, n_strings) if n_strings else ""

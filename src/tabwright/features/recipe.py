@@ -71,6 +71,11 @@ class FittedPart:
             names = step.rename(names)
         return names
 
+    @property
+    def late(self) -> bool:
+        """Whether it reads what models predict."""
+        return any(getattr(e, "late", False) for e in self.encoders)
+
     def apply(self, table: Table) -> Floats:
         return self._step(np.concatenate([e.apply(table) for e in self.encoders], axis=1))
 
@@ -128,6 +133,11 @@ def fit_part(
     return FittedPart(tuple(encoders), tuple(steps)), X
 
 
+def fit_step(name: str, X: Floats) -> FittedStep:
+    """A step of that name, with its default options, fitted to a block."""
+    return _STEPS[name].fit(X)
+
+
 @dataclass(frozen=True)
 class FittedFeatures:
     """Everything between the table and a family's float32 matrix."""
@@ -144,7 +154,8 @@ class FittedFeatures:
 
     def to_onnx(self, inputs: Inputs) -> str:
         """The same as a float32 tensor."""
-        return inputs.graph.matrix([(part.to_onnx(inputs), len(part.names)) for part in self.parts])
+        blocks = [(part.to_onnx(inputs), len(part.names)) for part in self.parts]
+        return inputs.graph.matrix(blocks, late=any(part.late for part in self.parts))
 
     def columns(self) -> Columns:
         """Which of the features are category codes."""

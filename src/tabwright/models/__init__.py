@@ -16,8 +16,10 @@ from tabwright.models.knn import KNN, FittedKNN
 from tabwright.models.leaf_tables import LeafTables
 from tabwright.models.lightgbm import LIGHTGBM, FittedLightGBM
 from tabwright.models.linear import LINEAR, FittedLinear
+from tabwright.models.log_target import LogTarget
 from tabwright.models.mlp import MLP, FittedMLP
 from tabwright.models.random_forest import RANDOM_FOREST
+from tabwright.models.realmlp import REALMLP, FittedRealMLP
 from tabwright.models.xgboost import XGBOOST, FittedXGBoost
 from tabwright.onnx.forest import Forest
 from tabwright.plugins import imported, installed, is_reference
@@ -31,12 +33,13 @@ FAMILIES: tuple[Family, ...] = (
     LINEAR,
     KNN,
     MLP,
+    REALMLP,
 )
 
 # what a stored model may be rebuilt from
 FITTED_CLASSES: tuple[type, ...] = (
     FittedLightGBM, FittedXGBoost, FittedCatBoost, FittedBaggedTrees, FittedLinear, FittedKNN, FittedMLP,
-    LeafTables, Forest,
+    FittedRealMLP, LeafTables, LogTarget, Forest,
 )
 
 

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from importlib.util import find_spec
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +35,20 @@ class Sample:
     X: Floats
     y: Array
     weight: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows to learn from that the workers of a Dask cluster hold: Dask arrays, alike in their chunks.
+
+    ``own``: those of them that are here, too.
+    """
+
+    client: Any  # distributed.Client
+    X: Any
+    y: Any
+    weight: Any  # or None
+    own: Sample
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,19 @@ class Fitted(Protocol):
 
 
 @dataclass(frozen=True)
+class Extra:
+    """What a family's ``fit`` needs beyond the package's own dependencies."""
+
+    name: str  # of the extra of this package that brings it
+    module: str  # that is imported
+    title: str
+
+    @property
+    def installed(self) -> bool:
+        return find_spec(self.module) is not None
+
+
+@dataclass(frozen=True)
 class Family:
     """One model family. Tests, docs, CLI and UI read these facts and no others.
 
@@ -93,6 +121,8 @@ class Family:
     exportable: bool = True  # whether models have ``to_onnx``; without, they run and predict in Python only
     quantile: bool = False  # fits the quantile of ``FitContext.quantile`` in regression
     single_precision: bool = False  # sums in float32, so that back ends agree to some 1e-6 and not to the last bit
+    extra: Extra | None = None  # that fit needs; what it fits scores without
+    fit_parts: Callable[[Parts, Sample | None, Params, FitContext], Fitted] | None = None  # as ``fit``, on a cluster
 
 
 def apply_link(raw: Floats, link: Link, task: Task) -> Floats:
@@ -122,5 +152,6 @@ def class_counts(y: Ints, n_classes: int, weight: Floats | None) -> Floats:
 
 
 __all__ = [
-    "Columns", "Family", "FitContext", "Fitted", "Link", "Sample", "View", "apply_link", "class_counts", "link_to_onnx",
+    "Columns", "Extra", "Family", "FitContext", "Fitted", "Link", "Sample", "View", "apply_link", "class_counts",
+    "link_to_onnx",
 ]  # fmt: skip

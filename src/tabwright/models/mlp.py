@@ -12,6 +12,7 @@ from onnx import TensorProto
 
 from tabwright.errors import FitError
 from tabwright.models.base import Family, FitContext, Link, Sample, View
+from tabwright.models.epochs import SCHEDULE, Best, Schedule, in_blocks, run_epochs
 from tabwright.models.fitting import (
     ROUNDS,
     blas_threads,
@@ -36,10 +37,8 @@ SPACE: Space = {
     "dropout": Real(0.0, 0.4, 0.2),
     "epochs": Integer(15, 120, 40, log=True),
 }
-SCHEDULE = "schedule"  # parameter: an earlier training's ``FittedMLP.schedule``, to repeat it
 PATIENCE = 8  # epochs without a gain after which the learning rate falls, and then training ends
-COOLING, COOLING_EPOCHS = 0.6, 10  # the share of the schedule at which the fall starts, and what it may still take
-SCORE_ROWS = 4096
+COOLING = 0.6  # the share of the schedule at which the fall starts
 BOUND = np.float32(100.0)  # of an input: those of the recipe lie within 3, and large ones would cancel in float32
 Layers = list[tuple[Floats, Floats]]
 
@@ -53,15 +52,11 @@ class FittedMLP:
     activation: str  # "relu" or "silu"
     n_iterations: int
     link: Link
-    schedule: tuple[tuple[float, float], ...] = ()  # of the learning rate, to train again alike
+    schedule: Schedule = ()  # of the learning rate, to train again alike
 
     def predict(self, X: Floats) -> Floats:
-        parts = [self._chunk(X[i : i + SCORE_ROWS]) for i in range(0, len(X), SCORE_ROWS)]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.biases[-1])))
-
-    def _chunk(self, X: Floats) -> Floats:
         layers = list(zip(self.weights, self.biases, strict=True))
-        return _scores(layers, _bounded(X), self.activation).astype(np.float64)
+        return in_blocks(lambda block: _scores(layers, _bounded(block), self.activation), X, len(self.biases[-1]))
 
     def to_onnx(self, graph: Graph, x: str) -> str:
         h = graph.node("Clip", x, graph.const(-BOUND), graph.const(BOUND))
@@ -144,10 +139,6 @@ class _Trainer:
         return max(1, len(self.train.y) // self.batch)
 
     def epoch(self, done: float, per_step: float, deadline: float) -> bool:
-        """One pass; ``done`` is the share of the schedule behind it, ``per_step`` the share of one step.
-
-        Returns whether it reached the end of the pass before ``deadline``.
-        """
         order = self.rng.permutation(len(self.train.y))
         for i in range(self.steps_per_epoch):
             share = min(done + i * per_step, 1.0)
@@ -194,60 +185,25 @@ class _Trainer:
             parameter -= (size * correction) * first / (np.sqrt(second) + 1e-8)
 
     def loss(self, valid: Sample) -> float:
-        parts = [_scores(self.layers, valid.X[i : i + SCORE_ROWS], self.activation)
-                 for i in range(0, len(valid.y), SCORE_ROWS)]
-        raw = np.concatenate(parts)
+        raw = in_blocks(lambda block: _scores(self.layers, block, self.activation), valid.X, self.context.n_outputs)
         if self.context.quantile is not None:
             return pinball_loss(raw, valid.y, valid.weight, self.context.quantile)
         return log_loss(raw, valid.y, valid.weight, self.context.task)
 
-    def restore(self, layers: Layers) -> None:
-        self.layers = [(w.copy(), b.copy()) for w, b in layers]
+    def is_finite(self) -> bool:
+        return all(np.isfinite(bias).all() for _, bias in self.layers)
+
+    def onward(self, done: float, best: Best) -> float:
+        """Overfitting at a high rate: fall from the best point instead."""
+        if best.stale < PATIENCE:
+            return done
+        if done > COOLING:
+            return 1.0
+        self.layers = [(w.copy(), b.copy()) for w, b in best.snapshot]
+        return COOLING
 
     def snapshot(self) -> Layers:
         return [(w.copy(), b.copy()) for w, b in self.layers]
-
-
-Schedule = tuple[tuple[float, float], ...]  # per epoch: the share of the schedule behind it, and its own
-
-
-def _train(
-    trainer: _Trainer, valid: Sample | None, epochs: int, context: FitContext, given: Schedule | None
-) -> tuple[Layers, int, Schedule]:
-    """The layers of the best epoch, its number, and the schedule.
-
-    The learning rate falls to 0 over the epochs that fit in; a ``given`` schedule repeats an earlier training
-    whatever the clock says.
-    """
-    best, best_loss, best_epoch, done, longest, stale = trainer.snapshot(), math.inf, 0, 0.0, 0.0, 0
-    epoch, planned, schedule = 0, epochs, []
-    while done < 1.0 - 1e-9:
-        start = time.monotonic()
-        per_epoch = (1.0 - done) / max(1, planned - epoch)
-        if given is not None:
-            if epoch >= len(given):
-                break
-            done, per_epoch = given[epoch]
-        schedule.append((done, per_epoch))
-        # a pass that the deadline cuts counts too, so that slow first passes yield something
-        whole = trainer.epoch(done, per_epoch / trainer.steps_per_epoch, context.deadline - longest * 0.1)
-        epoch, done = epoch + 1, done + per_epoch
-        loss = 0.0 if valid is None else trainer.loss(valid)
-        longest = max(longest, time.monotonic() - start)
-        if math.isnan(loss) or not all(np.isfinite(b).all() for _, b in trainer.layers):
-            break
-        stale += 1
-        if loss < best_loss or valid is None:
-            best, best_loss, best_epoch, stale = trainer.snapshot(), loss, epoch, 0
-        if given is None:
-            fitting = int(0.95 * context.seconds_left() / longest) if math.isfinite(context.deadline) else epochs
-            planned = min(planned, epoch + max(fitting, 0))
-        if not whole or (given is None and planned <= epoch) or (stale >= PATIENCE and done > COOLING):
-            break
-        if stale >= PATIENCE:  # overfitting at a high rate: fall from the best point instead
-            trainer.restore(best)
-            done, stale, planned = COOLING, 0, min(planned, epoch + COOLING_EPOCHS)
-    return best, best_epoch, tuple(schedule)
 
 
 def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext) -> FittedMLP:
@@ -258,7 +214,7 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
     epochs = int(params[ROUNDS] if ROUNDS in params else settings["epochs"])
     with blas_threads(context.n_threads), np.errstate(over="ignore", invalid="ignore"):
         trainer = _Trainer(train, settings, context)
-        layers, best_epoch, schedule = _train(trainer, valid, epochs, context, params.get(SCHEDULE))
+        layers, best_epoch, schedule = run_epochs(trainer, valid, epochs, context, params.get(SCHEDULE))
     if best_epoch == 0:
         raise FitError("the network found no finite loss in the time it had")
     weights, biases = (tuple(part) for part in zip(*layers, strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tabwright.errors import FitError
-from tabwright.models.base import Family, FitContext, Link, Sample, View
+from tabwright.models.base import Family, FitContext, Link, Parts, Sample, View
 from tabwright.models.fitting import (
     Rebuilt,
     Stopper,
@@ -169,8 +169,19 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
     return FittedXGBoost(bytes(best.save_raw("ubj")), context.n_outputs, stopper.best_round, LINKS[context.task])
 
 
+def fit_parts(train: Parts, valid: Sample | None, params: Params, context: FitContext) -> FittedXGBoost:
+    """As :func:`fit`, by all workers of a Dask cluster together: each builds histograms of the rows that it holds."""
+    from tabwright.models.xgboost_dask import booster_of
+
+    settings = _settings(params, context, train.own.y, train.own.weight)
+    valid = usable_valid(valid)
+    booster = booster_of(train, valid, settings, max_rounds(params, valid), context.seconds_left())
+    model = bytes(booster.save_raw("ubj"))
+    return FittedXGBoost(model, context.n_outputs, booster.num_boosted_rounds(), LINKS[context.task])
+
+
 XGBOOST = Family(
     "xgboost", "XGBoost gradient boosting", frozenset(Task), View.TREES, SPACE, fit,
     source="Chen and Guestrin 2016, XGBoost: A Scalable Tree Boosting System, doi:10.1145/2939672.2939785",
-    monotone=True, quantile=True, single_precision=True,
+    monotone=True, quantile=True, single_precision=True, fit_parts=fit_parts,
 )

@@ -89,10 +89,14 @@ class Graph:
         for output in node.output:
             self._producer[output] = node.output[0]
 
-    def matrix(self, blocks: Sequence[tuple[str, int]]) -> str:
-        """Feature matrix, float32, of float64 blocks (tensor, width) side by side."""
+    def matrix(self, blocks: Sequence[tuple[str, int]], *, late: bool = False) -> str:
+        """Feature matrix, float32, of float64 blocks (tensor, width) side by side.
+
+        ``late`` blocks hold what forests have put out: forests over them are not merged with those before.
+        """
         x = self._to_float32([name for name, _ in blocks])
-        self._blocks[matrix_to_double(self, x)] = tuple(blocks)
+        if not late:
+            self._blocks[matrix_to_double(self, x)] = tuple(blocks)
         return x
 
     def _to_float32(self, blocks: Sequence[str]) -> str:

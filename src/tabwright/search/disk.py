@@ -48,7 +48,9 @@ class DiskLimit:
 
     def _victims(self, state: State) -> Iterator[Callable[[], None]]:
         """Removals in the order in which they cost least."""
-        leading = {model_id for model_id, _ in state.leader.weights}
+        leading = state.with_bases([model_id for model_id, _ in state.leader.weights])
+        begun = [m for m, e in state.entries.items() if e.candidate.bases and e.status == "running"]
+        leading |= state.with_bases(begun)
         entries = [e for e in state.entries.values() if e.candidate.model_id not in leading]
         for entry in entries:
             if entry.status in ("pruned", "failed") and not entry.discarded:

@@ -6,17 +6,16 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tabwright.data.munge import munge
 from tabwright.data.table import Table
-from tabwright.engine.fold import load_fold_model
+from tabwright.engine.fold import Shelf, load_fold_model
 from tabwright.ensemble.averaging import Averaging
 from tabwright.ensemble.greedy import select
 from tabwright.errors import NotExportableError
-from tabwright.features.recipe import FittedPart
 from tabwright.metrics import full_proba, tuned_score
 from tabwright.objectives.cost import P99, CostModel, Single, bare, measure_single
 from tabwright.objectives.custom import frame, is_custom, resolve
@@ -74,7 +73,7 @@ class Frontier:
         # what is measured: the file that would be written
         self.emit: Callable[[Ensemble], bytes] = lambda ensemble: bare(ensemble, table.schema)
         self.cost = CostModel()
-        self._parts: dict[str, FittedPart] = {}
+        self._shelf = Shelf()
         rows = np.sort(np.random.default_rng(0).permutation(table.n_rows)[:SAMPLE_ROWS])
         self._inputs = graph_inputs(table.take(rows))
         self._rows = problem.evaluation_rows()
@@ -109,7 +108,7 @@ class Frontier:
         path = self._run.cost_path(model_id)
         if (known := Single.read(path)) is not None:
             return known
-        model = load_fold_model(self._run, model_id, 0, self._parts)
+        model = load_fold_model(self._run, model_id, 0, self._shelf)
         problem = self._problem
         single = measure_single(model, problem.task, problem.n_classes, self._table.schema, self._inputs)
         with contextlib.suppress(OSError):  # in a folder that can't be written, it is measured again next time
@@ -195,10 +194,10 @@ class Frontier:
         for share in design.shares:
             if share.model_id not in self._averaging:
                 folds = range(self._problem.n_folds)
-                models = [load_fold_model(self._run, share.model_id, k, self._parts) for k in folds]
+                models = [load_fold_model(self._run, share.model_id, k, self._shelf) for k in folds]
                 raw = [m.model.predict(apply_features(m.features, self._probe, self._made)) for m in models]
                 self._averaging.add(share.model_id, models[0].model.link, raw)
-                shared = {id(part) for part in self._parts.values()}  # others die with the models, and their ids
+                shared = {id(part) for part in self._shelf.parts.values()}  # others die with the models, and their ids
                 self._made = {key: made for key, made in self._made.items() if key in shared}
         return self._averaging
 
@@ -262,7 +261,8 @@ class Frontier:
         """Export a design to memory and measure it."""
         if design in self._points:
             return self._points[design]
-        data = self.emit(assemble(self._run, self._problem, design, parts=self._parts))
+        ensemble = assemble(self._run, self._problem, design, shelf=self._shelf)
+        data = self.emit(replace(ensemble, calibration=self._state.calibration(design.weights)))
         profile = measure(data, self._inputs, seconds=0.5)
         costs = self._predicted(design) | self.read(design)
         costs |= {"latency_us": profile.latency_p50_us, "latency_p99_us": profile.latency_p99_us,

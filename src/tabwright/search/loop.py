@@ -18,6 +18,7 @@ from tabwright.search.disk import DiskLimit
 from tabwright.search.frontier import Frontier
 from tabwright.search.interactions import screen_run, stored
 from tabwright.search.problem import Problem
+from tabwright.search.stacking import Stacking
 from tabwright.search.state import Entry, State
 from tabwright.search.strategy import Strategy
 from tabwright.search.whole import Whole
@@ -29,6 +30,7 @@ COST_PRIOR = {
     "catboost": 2.5,
     "xgboost": 1.2,
     "mlp": 3.0,
+    "realmlp": 12.0,
     "extra_trees": 1.2,
     "random_forest": 2.0,
     "linear": 0.7,
@@ -44,6 +46,7 @@ MIN_SCREEN_S = 0.3
 MIN_FOLD_S = 0.15
 REST = 4.0  # times what choosing the leader took, before it is chosen again
 UNTYPICAL = ("student", "whole")  # origins of candidates that learn from more rows than others
+STACK_TIME = 0.65  # of the budget, after which candidates are stacked on what there is
 REFIT_SHARE = 0.25  # of the budget, from whose last part on candidates are fitted on all rows where costs count
 MAX_REFITS = 4
 
@@ -96,6 +99,7 @@ class Search:
         self._fold_seconds: dict[str, list[float]] = {}
         self._active: list[Entry] = []
         self._derived = Derived(run, options.limits, strategy.families)
+        self._stacking = Stacking(strategy.families)
         self._refits: list[Entry] | None = None  # still to be begun, once it is time
         self._whole: Whole | None = None  # proposes all that is still to be begun, once the search itself is over
         self.interrupted = False
@@ -107,6 +111,7 @@ class Search:
         for entry in self.state.entries.values():
             self.strategy.restore(entry.candidate)
             self._derived.restore(entry.candidate)
+            self._stacking.restore(entry.candidate)
             if entry.scores and entry.candidate.origin not in UNTYPICAL:
                 self._fold_seconds.setdefault(entry.candidate.family, []).append(entry.seconds / len(entry.scores))
             if entry.status == "ok":
@@ -190,6 +195,10 @@ class Search:
             return None
         if self.options.repeatable and (self.strategy.needs_results or self.options.costs) and self._active:
             return None  # propose only when everything begun has been told
+        if self._time_to_stack:
+            if self.options.repeatable and self._active:
+                return None  # stackers read what is finished
+            self._stack()
         candidate = self._derive() or self.strategy.ask(self._affordable)
         if candidate is None:
             return None
@@ -215,6 +224,22 @@ class Search:
             share = self.budget.elapsed() / self.budget.total_s
         idea = self._derived.next(self.state, time_to_teach=share >= STUDENT_TIME)
         return None if idea is None else self.strategy.add(idea.family, idea.params, idea.origin)
+
+    @property
+    def _time_to_stack(self) -> bool:
+        """Whether the first level has had its share of the time, or of the candidates; where costs count, never."""
+        if self.options.costs or self._stacking.proposed:
+            return False
+        if self.options.max_models is not None:
+            return 0 < self.strategy.room <= self._stacking.n_places(self.options.max_models)
+        bounded = self.budget.bounded and not self.options.repeatable
+        return bounded and self.budget.elapsed() >= STACK_TIME * self.budget.total_s
+
+    def _stack(self) -> None:
+        """Let stackers be the next candidates, those that can end in time."""
+        for idea in self._stacking.ideas(self.state):
+            if self._affordable(idea.family):
+                self.strategy.add_next(idea.family, idea.params, idea.origin)
 
     @cached_property
     def frontier(self) -> Frontier:

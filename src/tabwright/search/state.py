@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from tabwright.calibration import Calibration, calibrate
 from tabwright.engine.base import FoldResult, Status
 from tabwright.ensemble.greedy import select
-from tabwright.ensemble.honest import selection_bias
+from tabwright.ensemble.honest import clearly_better, selection_bias
 from tabwright.metrics import as_needed, tuned_score
 from tabwright.metrics.base import Metric, Needs
 from tabwright.metrics.log_loss import LOG_LOSS
@@ -18,7 +20,7 @@ from tabwright.pipeline import Candidate
 from tabwright.search.problem import Problem
 from tabwright.store.journal import FoldRecord, Journal
 from tabwright.store.run_dir import RunDir
-from tabwright.types import Floats
+from tabwright.types import Floats, Task
 
 BLENDS = (0.15, 0.3, 0.5, 1.0)  # shares of a candidate at which it is tried beside the leader
 
@@ -82,6 +84,7 @@ class State:
         self._rows = problem.evaluation_rows()
         self._y = problem.user_y(self._rows)
         self._weight = None if problem.weight is None else problem.weight[self._rows]
+        self._calibrations: dict[tuple[tuple[str, float], ...], Calibration | None] = {}
 
     def restore(self, journal: Journal) -> None:
         """Entries as the journal tells them; a fold counts as done if its files are there."""
@@ -114,6 +117,19 @@ class State:
             self.lead(tuple(recorded[-1][3]))
 
     def blend(self, weights: tuple[tuple[str, float], ...]) -> Floats:
+        """:meth:`mean`, calibrated: what is delivered of these candidates predicts so."""
+        found, mean = self.calibration(weights), self.mean(weights)
+        return mean if found is None else found.apply(mean)
+
+    def calibration(self, weights: tuple[tuple[str, float], ...]) -> Calibration | None:
+        """How the probabilities of an ensemble are calibrated, if that pays."""
+        if self.problem.task is Task.REGRESSION or not weights:
+            return None
+        if weights not in self._calibrations:
+            self._calibrations[weights] = calibrate(self._y, self.mean(weights), self._weight)
+        return self._calibrations[weights]
+
+    def mean(self, weights: tuple[tuple[str, float], ...]) -> Floats:
         """Weighted out-of-fold predictions of complete candidates, in the target's unit; the constant of none."""
         terms = [w * p for m, w in weights if (p := self.entries[m].prediction) is not None]
         if not terms:
@@ -140,6 +156,10 @@ class State:
         except (OSError, ValueError, EOFError):
             entry.status, entry.score = "ok", math.nan if score is None else score
 
+    def with_bases(self, ids: Sequence[str]) -> set[str]:
+        """Candidates and what they are stacked on."""
+        return {*ids, *(base for m in ids for base in self.entries[m].candidate.bases)}
+
     def finished(self) -> list[Entry]:
         """Complete candidates, best first."""
         done = [e for e in self.entries.values() if e.status == "ok" and math.isfinite(e.score)]
@@ -148,12 +168,14 @@ class State:
 
     def update_leader(self, seconds: float) -> bool:
         """Choose the ensemble anew; whether the leader changed."""
-        done = [e for e in self.finished() if not e.discarded]
+        done = [e for e in self.finished() if self._usable(e)]
         if not done:
             return False
-        predictions = [e.prediction for e in done if e.prediction is not None]
-        weights = select(predictions, self._y, self.climbed, self._weight, seconds=seconds)
-        chosen = tuple((e.candidate.model_id, float(w)) for e, w in zip(done, weights, strict=True) if w > 0)
+        chosen = self._select([e for e in done if not e.candidate.bases], seconds)
+        if any(e.candidate.bases for e in done):
+            stacked = self._select(done, seconds)
+            if self._clearly_better(stacked, chosen):
+                chosen = stacked
         before = self.leader
         if chosen == before.weights:
             return False
@@ -162,6 +184,27 @@ class State:
             self.leader = before
             return False
         return True
+
+    def _usable(self, entry: Entry) -> bool:
+        """Whether the models of a candidate, and of what it is stacked on, are there."""
+        return not any(self.entries[m].discarded for m in self.with_bases([entry.candidate.model_id]))
+
+    def _select(self, entries: Sequence[Entry], seconds: float) -> tuple[tuple[str, float], ...]:
+        predictions = [e.prediction for e in entries if e.prediction is not None]
+        weights = select(predictions, self._y, self.climbed, self._weight, seconds=seconds)
+        return tuple((e.candidate.model_id, float(w)) for e, w in zip(entries, weights, strict=True) if w > 0)
+
+    def _clearly_better(
+        self, new: tuple[tuple[str, float], ...], old: tuple[tuple[str, float], ...]
+    ) -> bool:
+        """Whether an ensemble with stackers is better than one without by more than chance explains.
+
+        Out of fold, stackers look a little better than they are: what they have learned from was predicted by models
+        that know the rows they are judged by.
+        """
+        if not old or new == old:
+            return new != old
+        return clearly_better(self.climbed, self._y, self.blend(new), self.blend(old), self._weight)
 
     def selection_bias(self) -> float:
         """What choosing it has flattered the leader's score by, in the metric's unit, >= 0; see ensemble.honest."""

@@ -12,9 +12,10 @@ import numpy as np
 
 from tabwright.models.base import Family
 from tabwright.models.fitting import ROUNDS
-from tabwright.pipeline import FEATURES, FULL, PLAIN, TEACHER, Candidate
+from tabwright.pipeline import AS_IS, FEATURES, FULL, LOGARITHM, PLAIN, TARGET, TEACHER, Candidate
 from tabwright.search.interactions import Verdict
 from tabwright.search.portfolio import BOOSTED, model_id, portfolio
+from tabwright.search.twins import Twins
 from tabwright.space import Choice, Dimension, Integer, Real
 from tabwright.types import Params
 
@@ -36,10 +37,10 @@ class Strategy:
 
     def __init__(
         self, families: Sequence[Family], seed: int, max_models: int | None, *, repeatable: bool = False,
-        n_costs: int = 0,
+        n_costs: int = 0, logarithms: bool = False,
     ) -> None:  # fmt: skip
         self._families = {f.name: f for f in families}
-        self._queue = portfolio(families, seed)
+        self._queue = portfolio(families, seed, logarithms=logarithms)
         self._rng = np.random.default_rng(seed)
         self._seed, self._max, self._repeatable = seed, max_models, repeatable
         self._n_costs = n_costs
@@ -54,6 +55,8 @@ class Strategy:
         self._hopeless: set[str] = set()
         self._asked = 0
         self.interactions = Verdict(self._queue)
+        logged = [c.model_id for c in self._queue if c.params.get(TARGET) == LOGARITHM]
+        self.logarithms = Twins(self.interactions.reference, logged[0] if logged else None)
         for candidate in self._queue:
             self._counts[candidate.family] = self._counts.get(candidate.family, 0) + 1
 
@@ -65,7 +68,7 @@ class Strategy:
     @property
     def needs_results(self) -> bool:
         """Whether the next candidate depends on what is still to be told."""
-        return not self._queue or self.interactions.pending
+        return not self._queue or self.interactions.pending or self.logarithms.pending
 
     def restore(self, candidate: Candidate) -> None:
         """Take note of a candidate that an earlier session proposed."""
@@ -73,7 +76,7 @@ class Strategy:
         number = int(candidate.model_id.rsplit("_", 1)[1])
         self._counts[candidate.family] = max(self._counts.get(candidate.family, 0), number)
         self._asked += 1
-        self.interactions.asked(candidate)
+        self._note_asked(candidate)
 
     def ask(self, affordable: Callable[[str], bool]) -> Candidate | None:
         """The next candidate of an affordable family; None if there is none or ``max_models`` is reached."""
@@ -86,8 +89,8 @@ class Strategy:
             if candidate.family not in banned | self._hopeless and affordable(candidate.family):
                 self._queue.remove(candidate)
                 self._asked += 1
-                self.interactions.asked(candidate)
-                return self._with_features(candidate)
+                self._note_asked(candidate)
+                return self._with_choices(candidate)
         banned |= self._hopeless
         names = [f for f in self._families if f not in banned and self._families[f].space and affordable(f)]
         if not names:
@@ -111,10 +114,19 @@ class Strategy:
             made.append(Candidate(model_id(family, self._counts[family]), family, params, self._seed, origin))
         self._queue[after:after] = made
 
+    def add_next(self, family: str, params: Params, origin: str) -> None:
+        """Put a candidate made elsewhere at the head of the queue."""
+        self.warm([(family, params)], origin, 0)
+
+    @property
+    def room(self) -> float:
+        """How many more candidates ``max_models`` allows."""
+        return math.inf if self._max is None else self._max - self._asked
+
     @property
     def has_room(self) -> bool:
         """Whether ``max_models`` allows another candidate."""
-        return self._max is None or self._asked < self._max
+        return self.room > 0
 
     @property
     def share_asked(self) -> float:
@@ -125,10 +137,18 @@ class Strategy:
     def families(self) -> list[str]:
         return list(self._families)
 
-    def _with_features(self, candidate: Candidate) -> Candidate:
+    def _note_asked(self, candidate: Candidate) -> None:
+        self.interactions.asked(candidate)
+        self.logarithms.asked(candidate)
+
+    def _with_choices(self, candidate: Candidate) -> Candidate:
         if candidate.origin == "default" and self.interactions.is_reference(candidate):
             return candidate
-        return replace(candidate, params={FEATURES: self.interactions.choice} | candidate.params)
+        choices = {FEATURES: self.interactions.choice}
+        if self.logarithms.twin is not None:
+            fixed = candidate.model_id == self.interactions.twin  # which differs from the reference in one thing only
+            choices[TARGET] = LOGARITHM if self.logarithms.better and not fixed else AS_IS
+        return replace(candidate, params=choices | candidate.params)
 
     def _pick(self, names: list[str]) -> str:
         """A family drawn by the rank of its best loss; of two alike, the cheaper one more often."""
@@ -155,6 +175,8 @@ class Strategy:
         variants differ most, go on, so that there is always something to try.
         """
         name = candidate.family
+        if candidate.bases:
+            return
         self._stopped[name] = self._stopped.get(name, 0) + 1
         if name not in BOOSTED and (self._stopped[name] > 1 or candidate.origin == "default"):
             self._hopeless.add(name)
@@ -168,7 +190,10 @@ class Strategy:
         sampler nothing.
         """
         name = candidate.family
+        if candidate.bases:  # its loss tells nothing of how good the family's own parameters are
+            return
         self.interactions.tell(candidate, loss)
+        self.logarithms.tell(candidate, loss)
         values = [] if loss is None else [loss, *(costs or ())]
         if loss is None or not math.isfinite(loss) or len(values) != 1 + self._n_costs:
             if loss is None or not math.isfinite(loss):
@@ -202,7 +227,8 @@ class Strategy:
         for candidate, values in sorted(pending, key=lambda told: told[0].model_id):
             if {TEACHER, ROUNDS} & candidate.params.keys():  # what made its loss is not in the space
                 continue
-            params = {k: v for k, v in ({FEATURES: PLAIN} | candidate.params).items() if k in distributions}
+            chosen = {FEATURES: PLAIN, TARGET: AS_IS} | candidate.params
+            params = {k: v for k, v in chosen.items() if k in distributions}
             if set(params) == set(distributions):
                 trial = optuna.trial.create_trial(params=params, distributions=distributions, values=values)
                 self._studies[name].add_trial(trial)
@@ -213,6 +239,8 @@ class Strategy:
         found = {n: _distribution(dimension) for n, dimension in self._families[name].space.items()}
         if self.interactions.found:
             found[FEATURES] = _optuna().distributions.CategoricalDistribution((PLAIN, FULL))
+        if self.logarithms.twin is not None:
+            found[TARGET] = _optuna().distributions.CategoricalDistribution((AS_IS, LOGARITHM))
         return found
 
 

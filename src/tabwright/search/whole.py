@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tabwright.models import family
@@ -13,6 +15,8 @@ from tabwright.search.state import Entry, State
 
 CELL_BYTES = {"lightgbm": 1.0, "xgboost": 1.0, "catboost": 6.0}
 """Of families that learn from a matrix mapped from disk, what they hold of each of its cells."""
+SPREAD_CELL_BYTES = {"xgboost": 6.0}
+"""The same of families that learn from parts that a cluster's workers hold: the features, and the bins."""
 ROW_BYTES = 48.0  # and of each row: gradients, scores, target, position
 MEMORY_SHARE = 0.7  # of what is allowed
 SEARCH_SHARE = 0.4  # of the time left when the sample is drawn; the rest is for the whole
@@ -43,6 +47,10 @@ class Whole:
         Features.
     threads : int
     memory_mib : float
+    cell_bytes : mapping of str to float
+        The families, and what they hold of each cell.
+    keeps : bool
+        Whether the features that a fit has made are there for the next.
     """
 
     n_rows: int
@@ -50,6 +58,8 @@ class Whole:
     width: int
     threads: int
     memory_mib: float
+    cell_bytes: Mapping[str, float] = field(default_factory=lambda: CELL_BYTES)
+    keeps: bool = True
     done: set[str] = field(default_factory=set)  # candidates of the search that were taken
     families: set[str] = field(default_factory=set)
     views: set[View] = field(default_factory=set)  # whose matrices are there
@@ -74,17 +84,20 @@ class Whole:
         idea = self._idea(entry, state, share)
         self.done.add(entry.candidate.model_id)
         self.families.add(entry.candidate.family)
-        self.views.add(family(entry.candidate.family).view)
+        if self.keeps:
+            self.views.add(family(entry.candidate.family).view)
         return idea, share
 
     def _able(self, entry: Entry) -> bool:
         c = entry.candidate
-        return (c.family in CELL_BYTES and c.origin != "whole" and c.model_id not in self.done
+        return (c.family in self.cell_bytes and c.origin != "whole" and c.model_id not in self.done
                 and bool(entry.iterations) and TEACHER not in c.params and not entry.discarded)  # fmt: skip
 
     def _most_rows(self, name: str) -> int:
         """Rows that memory has room for."""
-        return int(MEMORY_SHARE * self.memory_mib * 2**20 / (CELL_BYTES[name] * self.width + ROW_BYTES))
+        if math.isinf(self.memory_mib):
+            return self.n_rows
+        return int(MEMORY_SHARE * self.memory_mib * 2**20 / (self.cell_bytes[name] * self.width + ROW_BYTES))
 
     def _seconds(self, entry: Entry, state: State) -> float:
         """One row's part in one round: as measured on the whole, or else reckoned from the sample."""

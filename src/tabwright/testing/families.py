@@ -23,7 +23,7 @@ from onnx import TensorProto
 
 from tabwright import ort
 from tabwright.errors import FitError
-from tabwright.models.base import Family, FitContext, Fitted, Sample
+from tabwright.models.base import Family, FitContext, Fitted, Sample, apply_link
 from tabwright.models.fitting import ROUNDS, pinball_loss
 from tabwright.onnx.graph import Graph
 from tabwright.space import defaults
@@ -172,11 +172,8 @@ class FamilyContract:
         light = _fit(family, task, train=train, valid=False)
         weighted = _fit(family, task, train=Sample(train.X, train.y, weight / weight.mean()), valid=False)
         X = samples.sample(family.view, task, 400, seed=2).X
-        column = -1
-        difference = weighted.predict(X) - light.predict(X)
-        if task is Task.MULTICLASS:
-            difference = difference - difference.mean(axis=1, keepdims=True)
-        assert difference[:, column].mean() > 0
+        after, before = (apply_link(m.predict(X), m.link, task)[:, -1].mean() for m in (weighted, light))
+        assert after > before  # of probabilities: a network's logits grow apart where it parts the classes better
 
     def test_validation_weights_are_taken(self, family: Family, task: Task) -> None:
         train = samples.sample(family.view, task, ROWS, weighted=True)
@@ -232,9 +229,10 @@ class FamilyContract:
             context = dataclasses.replace(samples.context(family.view, task), quantile=level)
             fitted = family.fit(train, valid, defaults(family.space), context)
             self.assert_export_is_exact(family, fitted, _rows(family))
-            again = family.fit(weighted, valid, defaults(family.space), context)
             raw = fitted.predict(fresh.X)
-            assert np.abs(again.predict(fresh.X) - raw).mean() < 0.25
+            if level == 0.5:
+                again = family.fit(weighted, valid, defaults(family.space), context)
+                assert np.abs(again.predict(fresh.X) - raw).mean() < 0.25
             assert abs(np.mean(fresh.y <= raw[:, 0]) - level) < 0.2  # boosting of 1,500 rows covers too little
             constant = np.full_like(raw, np.quantile(train.y, level))
             losses = [pinball_loss(p, fresh.y, None, level) for p in (raw, constant)]
