@@ -345,14 +345,16 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     balance_classes : bool, default False
         Weigh rows so that all classes count the same.
     include_families, exclude_families : sequence of str, optional
-        Of lightgbm, xgboost, catboost, extra_trees, random_forest, linear, knn, mlp.
+        Of lightgbm, xgboost, catboost, extra_trees, random_forest, linear, knn, mlp; and realmlp, a larger network
+        for larger budgets, which is only tried where it is included and needs ``tabwright[neural]``.
     transformers : sequence of str, optional
         Encoders of yours whose columns every family gets, as ``package.module:NAME`` or by the name under which an
         installed package offers them.
     monotone_constraints : mapping of column name to -1, 0 or 1, optional
         Direction in which predictions may move with a numeric column.
     nfolds : int, "auto" or splitter
-        Folds of cross-validation; 1 is a hold-out. Any object with scikit-learn's ``split(X, y, groups)`` gives the
+        Folds of cross-validation; 1 is a hold-out. "auto" is 5, of a table below 2,000 rows 10, or 3 or a hold-out
+        where the time does not allow more. Any object with scikit-learn's ``split(X, y, groups)`` gives the
         folds itself.
     seed : int
     n_jobs : int, default -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,15 +17,16 @@ from tabwright.data.infer import infer_schema
 from tabwright.data.splits import make_folds, users_folds
 from tabwright.data.table import Table
 from tabwright.data.target import Target, make_target
-from tabwright.engine.base import Engine
+from tabwright.engine.base import Cluster, Engine
 from tabwright.engine.dask_connect import LOCAL
-from tabwright.engine.fold import load_fold_model
+from tabwright.engine.fold import Shelf, load_fold_model
 from tabwright.engine.local import LocalEngine
 from tabwright.errors import OptionError
-from tabwright.finished import Finished, out_of_fold_metrics, with_threshold
+from tabwright.finished import Finished, as_led, out_of_fold_metrics
 from tabwright.interrupts import Interrupts
 from tabwright.metrics import find_metric
 from tabwright.models.base import Family
+from tabwright.models.log_target import differs_by_factors
 from tabwright.objectives.custom import is_custom, resolve
 from tabwright.objectives.design import Design
 from tabwright.schema import Schema
@@ -35,10 +37,10 @@ from tabwright.search.loop import Observer, Search, SearchOptions
 from tabwright.search.policy import folds_for, holdout_share, training_rows
 from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
-from tabwright.search.state import State
+from tabwright.search.state import Entry, State
 from tabwright.search.status import reporting
 from tabwright.search.strategy import Strategy
-from tabwright.search.whole import CELL_BYTES, SEARCH_SHARE, Whole
+from tabwright.search.whole import CELL_BYTES, SEARCH_SHARE, SPREAD_CELL_BYTES, Whole
 from tabwright.store.journal import Journal
 from tabwright.store.origin import Origin, Source, remove_matrices
 from tabwright.store.run_dir import RunDir
@@ -265,6 +267,13 @@ def _problem(
     )
 
 
+def _by_factors(problem: Problem) -> bool:
+    """Whether the target's logarithm is worth a try."""
+    if problem.task is not Task.REGRESSION or problem.metric.quantile is not None:
+        return False
+    return differs_by_factors(problem.user_y(np.arange(len(problem.y))))
+
+
 def _search_and_assemble(
     run: RunDir, table: Table, problem: Problem, config: Config, engine: Engine, budget: Budget,
     observer: Observer, notes: list[str],
@@ -276,7 +285,7 @@ def _search_and_assemble(
     repeatable = config.max_models is not None
     families = _families(problem, config, table)
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable,
-                        n_costs=len(searched_costs(config.costs)))  # fmt: skip
+                        n_costs=len(searched_costs(config.costs)), logarithms=_by_factors(problem))  # fmt: skip
     advice = warm.advise(config, table, problem, families)
     strategy.warm(advice.candidates, advice.origin, 0 if advice.origin == "warm" else WARM_AFTER)
     notes = [*notes, *advice.notes]
@@ -288,11 +297,11 @@ def _search_and_assemble(
         try:
             search.restore()
             n_before, began = len(search.state.finished()), budget.elapsed()
-            state = _run(search, run, problem, config, engine, budget)
+            state, where = _run(search, run, problem, config, engine, budget)
             journal.add_stage("search", clock.at(budget.started + began), budget.elapsed() - began)
             began = budget.elapsed()
             journal.add_event("finished", f"search ended after {began:.1f} s")
-            notes = [*notes, *engine.notes(), *_what_limited(state, search, n_before, config, journal)]
+            notes = [*notes, *where, *engine.notes(), *_what_limited(state, search, n_before, config, journal)]
             limited = bool(config.limits and state.finished())
             finished = _finish(run, table, problem, state, config, notes, Design() if limited else None)
             if limited:
@@ -313,28 +322,59 @@ def _search_and_assemble(
 
 def _run(
     search: Search, run: RunDir, problem: Problem, config: Config, engine: Engine, budget: Budget
-) -> State:  # fmt: skip
-    """The search, and after it, where the table is a sample, the best candidates on the whole of its source."""
+) -> tuple[State, list[str]]:
+    """The search, and after it, where the table is a sample, the best candidates on the whole of its source.
+
+    With sentences on a cluster that was to fit these and could not.
+    """
     origin = Origin.load(run)
     if origin is None:
         try:
-            return search.run()
+            return search.run(), []
         finally:
             engine.close()
     later = (1.0 - SEARCH_SHARE) * budget.left() if budget.bounded else 0.0
     budget.reserve_s += later
     state = search.run()
+    cluster = engine.cluster()
     engine.close()
     budget.reserve_s -= later
     done = state.finished()
     if search.interrupted or not done or any(e.candidate.origin == "whole" for e in done):
-        return state
-    best = next((e for e in done if e.candidate.family in CELL_BYTES and not e.discarded), None)
+        return state, []
+    if cluster is None or origin.stream().pieces() is None or not any(_able(e, SPREAD_CELL_BYTES) for e in done):
+        return _on_the_whole(search, run, problem, config, origin, None), []
+    state = _on_the_whole(search, run, problem, config, origin, cluster)
+    n_fitted = len(state.finished()) - len(done)
+    if n_fitted or search.interrupted:
+        told = f"{n_fitted} candidates learned from all rows, spread over {len(cluster.workers)} Dask workers"
+        search.journal.add_event("spread", told)
+        return state, []
+    tried = [e for e in state.entries.values() if e.candidate.origin == "whole"]
+    why = tried[-1].reason if tried else "there was no time for it"
+    state = _on_the_whole(search, run, problem, config, origin, None)
+    return state, [f"The Dask workers did not learn from all rows together ({why}): this machine read them alone"]
+
+
+def _able(entry: Entry, families: Iterable[str]) -> bool:
+    return entry.candidate.family in families and not entry.discarded
+
+
+def _on_the_whole(
+    search: Search, run: RunDir, problem: Problem, config: Config, origin: Origin, cluster: Cluster | None
+) -> State:
+    """Fits on all rows, by this machine or a cluster's workers."""
+    able = CELL_BYTES if cluster is None else SPREAD_CELL_BYTES
+    best = next((e for e in search.state.finished() if _able(e, able)), None)
     if best is None:
-        return state
-    width = len(load_fold_model(run, best.candidate.model_id, 0, {}).features.names)
-    whole = Whole(origin.n_rows, len(problem.train[0]), width, config.cores, config.memory_mib)
-    last = LocalEngine(1, config.cores, config.max_memory_mib, run.path / "workers.log")
+        return search.state
+    width = len(load_fold_model(run, best.candidate.model_id, 0, Shelf()).features.names)
+    rows = (origin.n_rows, len(problem.train[0]), width)
+    if cluster is None:
+        whole = Whole(*rows, config.cores, config.memory_mib)
+    else:
+        whole = Whole(*rows, cluster.n_threads, cluster.memory_mib, able, keeps=False)
+    last = LocalEngine(1, config.cores, config.max_memory_mib, run.path / "workers.log", cluster)
     try:
         last.open(run.path)
         return search.run_last(last, whole)
@@ -369,7 +409,7 @@ def _finish(
         design = Design.whole(state.leader.weights, problem.n_folds)
     elif design.shares:
         state.lead(design.weights)
-    ensemble = with_threshold(assemble(run, problem, design, state.leader.name), problem, state)
+    ensemble = as_led(assemble(run, problem, design, state.leader.name), problem, state)
     chosen = np.sort(np.random.default_rng(config.seed).permutation(table.n_rows)[:SAMPLE_ROWS])
     if not state.leader.weights or not problem.metric.better(state.leader.score, _trivial_score(problem)):
         notes = [*notes, _why_nothing_leads(state)]

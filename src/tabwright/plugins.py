@@ -6,6 +6,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
+from tabwright import lean
 from tabwright.errors import OptionError
 
 FAMILIES, METRICS, TRANSFORMERS = "tabwright.families", "tabwright.metrics", "tabwright.transformers"
@@ -25,6 +26,7 @@ def imported(reference: str, option: str) -> Any:
     OptionError
         If it can't be imported.
     """
+    lean.forget()
     module, _, attribute = reference.partition(":")
     try:
         return getattr(import_module(module), attribute)
@@ -36,5 +38,6 @@ def imported(reference: str, option: str) -> Any:
 def installed(group: str, name: str) -> Any:
     """The part that an installed package offers under a name; None where none does."""
     for point in entry_points(group=group, name=name):
+        lean.forget()
         return point.load()
     return None

@@ -210,8 +210,10 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(("stage", "how"), [
+    *((stage, signal.SIGTERM) for stage in STAGES), ("search", signal.SIGINT),
+    *(pytest.param(stage, signal.SIGINT, marks=pytest.mark.slow) for stage in STAGES if stage != "search"),
+])  # fmt: skip
 def test_a_signal_in_any_stage_ends_in_order(stage, how, large, small, tmp_path):
     path = tmp_path / "run"
     process = start(large if stage == "reading" else small, path, 10 if stage == "ending" else 120)

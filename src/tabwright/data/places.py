@@ -57,6 +57,11 @@ class Place:
         return pa.CompressedInputStream(raw, self.packed) if self.packed else raw
 
 
+def absolute(source: str) -> str:
+    """The same source, wherever a process works."""
+    return source if is_address(source) else str(Path(source).absolute())
+
+
 def is_address(source: str) -> bool:
     """Whether a text names a store's address rather than a path."""
     scheme = urlparse(source).scheme

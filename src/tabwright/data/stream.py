@@ -88,20 +88,28 @@ class Stream:
         """The decimal sign of numbers in text."""
         return self._look(self.places[0])[1].decimal if self.is_text else "."
 
-    def blocks(self, columns: Sequence[str], seed: int | None = None) -> Iterator[tuple[pa.Table, float]]:
+    def pieces(self, seed: int | None = None) -> list[int] | None:
+        """Rows of each file or row group, in the order of reading; None where only reading tells them."""
+        if any(place.form not in PARQUET for place in self.places):
+            return None
+        return [unit.n_rows for unit in self._ordered(seed)]
+
+    def blocks(
+        self, columns: Sequence[str], seed: int | None = None, piece: int | None = None
+    ) -> Iterator[tuple[pa.Table, float]]:
         """Blocks of some columns, each with the share of the whole that has been read, 0 to 1.
 
         With ``seed``, files and the row groups of Parquet files come in an order drawn by it, so that the first blocks
-        are a fair part of all.
+        are a fair part of all. With ``piece``, only that of :meth:`pieces` is read.
 
         Raises
         ------
         DataError
             If a file is no table, or lacks a column.
         """
-        units = self._units()
-        if seed is not None:
-            units = [units[k] for k in np.random.default_rng(seed).permutation(len(units))]
+        units = self._ordered(seed)
+        if piece is not None:
+            units = [units[piece]]
         total, before = max(1, sum(unit.size for unit in units)), 0
         for unit in units:
             place = unit.place
@@ -112,6 +120,13 @@ class Stream:
                 raise DataError(f"{place.path!r} can't be read: {error}", "check that the file is whole") from error
             before += unit.size
 
+    def _ordered(self, seed: int | None) -> list[_Unit]:
+        units = self._units
+        if seed is None:
+            return units
+        return [units[k] for k in np.random.default_rng(seed).permutation(len(units))]
+
+    @cached_property
     def _units(self) -> list[_Unit]:
         units = []
         for place in self.places:
@@ -119,8 +134,8 @@ class Stream:
             if groups is None or groups.num_row_groups == 0:
                 units.append(_Unit(place, None, max(1, place.size)))
             else:
-                sizes = [groups.row_group(k).total_byte_size for k in range(groups.num_row_groups)]
-                units += [_Unit(place, k, max(1, size)) for k, size in enumerate(sizes)]
+                found = [groups.row_group(k) for k in range(groups.num_row_groups)]
+                units += [_Unit(place, k, max(1, g.total_byte_size), g.num_rows) for k, g in enumerate(found)]
         return units
 
     def _read(self, unit: _Unit, columns: Sequence[str]) -> Iterator[tuple[pa.Table, float]]:
@@ -212,6 +227,7 @@ class _Unit:
     place: Place
     group: int | None
     size: int
+    n_rows: int = 0  # of a row group
 
 
 def _parquet(place: Place) -> Any:
@@ -257,15 +273,16 @@ class Blocks:
         Whose used columns are read.
     extra : sequence of str
         Further columns, as they are.
-    seed : int, optional
+    seed, piece : int, optional
         See :meth:`Stream.blocks`.
     """
 
     def __init__(
-        self, source: str | Path | Stream, schema: Schema, extra: Sequence[str] = (), seed: int | None = None
-    ) -> None:
+        self, source: str | Path | Stream, schema: Schema, extra: Sequence[str] = (), seed: int | None = None,
+        piece: int | None = None,
+    ) -> None:  # fmt: skip
         self.stream = source if isinstance(source, Stream) else Stream(str(source))
-        self._schema, self._extra, self._seed = schema, tuple(extra), seed
+        self._schema, self._extra, self._seed, self._piece = schema, tuple(extra), seed, piece
 
     def __iter__(self) -> Iterator[tuple[pa.Table, float]]:
         """Each block with the share that has been read, 0 to 1.
@@ -278,7 +295,7 @@ class Blocks:
         require_columns(self.stream.names, self._schema)
         wanted = {c.name: c for c in self._schema.used}
         order = [name for name in self.stream.names if name in wanted]  # as they stand, whatever the schema's order
-        for table, share in self.stream.blocks([*order, *self._extra], self._seed):
+        for table, share in self.stream.blocks([*order, *self._extra], self._seed, self._piece):
             yield (_typed(table, wanted, self.stream.decimal) if self.stream.is_text else table), share
 
 

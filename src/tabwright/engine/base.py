@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tabwright.pipeline import Candidate
 
@@ -67,6 +67,17 @@ class Outcome:
     worker: int = 0  # which of the engine's workers, from 0
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Workers of a Dask cluster that can hold parts of a table between them."""
+
+    scheduler: str  # address
+    security: Any  # distributed.Security, or None
+    workers: tuple[str, ...]  # addresses
+    n_threads: int  # of all
+    memory_mib: float  # of all, for the table and what is learned from it; infinite where Dask sets no limit
+
+
 class Engine(Protocol):
     """Runs jobs in processes that can be killed."""
 
@@ -94,6 +105,9 @@ class Engine(Protocol):
 
     def close(self) -> list[Outcome]:
         """Kill all workers; outcomes of what was running."""
+
+    def cluster(self) -> Cluster | None:
+        """The workers that can learn from one table together, where there are several such."""
 
     def notes(self) -> list[str]:
         """Sentences for the user on what went wrong with the engine itself."""

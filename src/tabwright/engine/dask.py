@@ -6,10 +6,12 @@ All decisions are taken in the thread that calls ``submit`` and ``poll``; what w
 
 from __future__ import annotations
 
+import math
 import queue
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from tabwright import clock
 from tabwright.codec import write_atomic
 from tabwright.engine import dask_site as site
-from tabwright.engine.base import FoldJob, Outcome, Status
+from tabwright.engine.base import Cluster, FoldJob, Outcome, Status
 from tabwright.engine.dask_connect import Connection
 from tabwright.engine.dask_courier import WATCH_S, Attempt, Courier, Message
 from tabwright.errors import RunError
@@ -38,6 +40,7 @@ class _Member:
 
     address: str
     n_threads: int
+    memory_mib: float
     state: str = "new"  # then "opening", then "open", "refused" or "silent"
     openings: int = 0
     why: str = ""
@@ -65,6 +68,12 @@ class _Work:
     member: _Member | None = None
     slot: int = 0
     attempt: Attempt | None = None
+
+
+def _mib(facts: Mapping[str, Any]) -> float:
+    """What Dask lets a worker use; infinite where it sets no limit."""
+    limit = facts["memory_limit"]
+    return float(limit) / 2**20 if limit else math.inf
 
 
 class DaskEngine:
@@ -98,6 +107,7 @@ class DaskEngine:
         self._id = secrets.token_hex(6)
         self._alone_since, self._had_worker = time.monotonic(), False
         self._closed = self._abandoned = False
+        self._left: Cluster | None = None
         self._notes: list[str] = []
         self._note_members(self._client.scheduler_info()["workers"])
 
@@ -121,6 +131,21 @@ class DaskEngine:
 
     def running(self) -> list[FoldJob]:
         return [work.job for work in self._works]
+
+    def cluster(self) -> Cluster | None:
+        """The workers that take part or may, where there are several and other processes can reach them.
+
+        Once this is closed: that were there when it was.
+        """
+        if self._closed:
+            return self._left
+        there = [m for m in self._members.values() if m.state not in ("refused", "silent")]
+        scheduler = self._client.scheduler
+        if len(there) < 2 or scheduler is None or scheduler.address.startswith("inproc"):
+            return None
+        limits = [m.memory_mib if self._memory_limit is None else min(m.memory_mib, self._memory_limit) for m in there]
+        addresses, threads = tuple(m.address for m in there), sum(m.n_threads for m in there)
+        return Cluster(scheduler.address, self._client.security, addresses, threads, sum(limits))
 
     def notes(self) -> list[str]:
         """Sentences on workers that could not be used, and on a cluster that was lost."""
@@ -183,6 +208,7 @@ class DaskEngine:
         """Have all processes on the workers killed, without waiting for it; outcomes of what was running."""
         if self._closed:
             return []
+        self._left = self.cluster()
         self._closed = True
         outcomes, self._notes = self.cancel(), self.notes()
         leases = [m.lease for m in self._members.values() if m.lease is not None]
@@ -225,7 +251,7 @@ class DaskEngine:
     def _note_members(self, found: dict[str, Any]) -> None:
         now = time.monotonic()
         for address, facts in found.items():
-            member = self._members.setdefault(address, _Member(address, facts["nthreads"], seen=now))
+            member = self._members.setdefault(address, _Member(address, facts["nthreads"], _mib(facts), seen=now))
             if facts["last_seen"] != member.beat:
                 member.beat, member.seen = facts["last_seen"], now
                 member.state = "new" if member.state == "silent" else member.state
@@ -276,7 +302,7 @@ class DaskEngine:
     def _ask_anew(self, member: _Member | None) -> None:
         """A worker that has forgotten the run, because it was restarted."""
         if member is not None and self._members.get(member.address) is member:
-            fresh = _Member(member.address, member.n_threads, openings=1, beat=member.beat, seen=member.seen)
+            fresh = replace(member, state="new", openings=1, why="", entered=None, lease=None, slots={})
             self._members[member.address] = fresh
 
     def _put_again(self, work: _Work, why: str) -> list[Outcome]:

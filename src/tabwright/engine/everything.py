@@ -27,6 +27,8 @@ from tabwright.store.origin import Origin, matrices_dir
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Array, Floats, Ints
 
+Rows = tuple[Table, Array, Floats]
+"""Canonical rows, what is to be learned of them, and their weights."""
 SPREAD = 3.0  # times the rows that are wanted are read for them
 MAX_ODD = 1000  # rows of a block that may be left out for what a column holds
 
@@ -117,24 +119,50 @@ def _mapped(folder: Path, max_rows: int) -> Sample:
     return Sample(X, y, weight / weight.mean())
 
 
-def _rows(
-    origin: Origin, facts: Facts, sampled: Ints, max_rows: int
-) -> Iterator[tuple[Table, Array, Floats]]:
+def _rows(origin: Origin, facts: Facts, sampled: Ints, max_rows: int) -> Iterator[Rows]:
     """Canonical rows outside the sample, with what is to be learned of them."""
-    options, before = origin.read_options, 0
-    share = min(1.0, max_rows / max(1, origin.n_rows - len(sampled)))
+    read, share = thinned(origin, sampled, max_rows)
+    blocks = Blocks(origin.stream(), facts.schema, also_read(origin), origin.seed)
+    yield from outside(blocks, origin, facts, sampled, share, (0, int(read * origin.n_rows)))
+
+
+def also_read(origin: Origin) -> list[str]:
+    """Columns beside the features."""
+    return [origin.target, *([origin.weight] if origin.weight else [])]
+
+
+def thinned(origin: Origin, sampled: Ints, max_rows: int) -> tuple[float, float]:
+    """The share of all rows that is read, and the share of these that is kept, for ``max_rows`` outside the sample."""
+    share = min(1.0, max(1, max_rows) / max(1, origin.n_rows - len(sampled)))
     read = min(1.0, SPREAD * share)  # few rows need not be looked for everywhere
-    rng = np.random.default_rng(origin.seed + 1)
-    extra = [origin.target, *([origin.weight] if origin.weight else [])]
-    for block, _ in Blocks(origin.stream(), facts.schema, extra, origin.seed):
+    return read, min(1.0, share / read)
+
+
+def outside(
+    blocks: Blocks, origin: Origin, facts: Facts, sampled: Ints, share: float, span: tuple[int, int]
+) -> Iterator[Rows]:
+    """A random share of those rows that the sample has not.
+
+    Parameters
+    ----------
+    blocks, origin, facts
+    sampled : ndarray
+        Places of the sample's rows in the order of reading, ascending.
+    share : float
+    span : tuple of int
+        The place of the blocks' first row, and the one before which a block must begin to be read.
+    """
+    before, end = span
+    rng = np.random.default_rng([origin.seed + 1, before])
+    for block, _ in blocks:
         n = block.num_rows
-        if before >= read * origin.n_rows:
+        if before >= end:
             return
-        keep = np.ones(n, bool) if share >= 1.0 else rng.random(n) < share / read
+        keep = np.ones(n, bool) if share >= 1.0 else rng.random(n) < share
         inside = sampled[np.searchsorted(sampled, before) : np.searchsorted(sampled, before + n)]
         keep[inside - before] = False
         before += n
-        frame = emptied(frame_from_arrow(block.filter(keep)), options.null_values)
+        frame = emptied(frame_from_arrow(block.filter(keep)), origin.read_options.null_values)
         y, known = read_target(frame[origin.target], origin.target, facts.schema.classes, unknown="leave out")
         weight = _weight(frame, origin, known) / facts.mean_weight
         if facts.class_weights is not None:

@@ -8,7 +8,8 @@ import hashlib
 import io
 import json
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import numpy as np
 
 from tabwright.codec import write_atomic
 from tabwright.data.table import Table
-from tabwright.engine.base import FoldJob, FoldResult
+from tabwright.engine.base import Cluster, FoldJob, FoldResult
 from tabwright.engine.distil import Block, lesson, made_up_rows, one_hot
 from tabwright.engine.everything import Facts, everything
 from tabwright.errors import FitError, NotExportableError
-from tabwright.features.base import TargetInfo
+from tabwright.features.base import FittedStep, TargetInfo
 from tabwright.features.recipe import (
     RECIPES,
     Encoded,
@@ -32,15 +33,31 @@ from tabwright.features.recipe import (
     encoder,
     fit_encoder,
     fit_part,
+    fit_step,
     to_float32,
 )  # fmt: skip
 from tabwright.features.screen import Interactions
 from tabwright.metrics import find_metric, tuned_score
 from tabwright.models import family
-from tabwright.models.base import Columns, Family, FitContext, Sample, View, apply_link
+from tabwright.models.base import Columns, Family, FitContext, Fitted, Sample, View, apply_link
+from tabwright.models.log_target import fit_log
 from tabwright.objectives.cost import measure_single
 from tabwright.objectives.design import ALL_ROWS
-from tabwright.pipeline import CODEC, EVERYTHING, FEATURES, FULL, TEACHER, FoldModel, Member, graph_inputs
+from tabwright.pipeline import (
+    CODEC,
+    EVERYTHING,
+    FEATURES,
+    FULL,
+    LOGARITHM,
+    TARGET,
+    TEACHER,
+    FoldModel,
+    Member,
+    Stacked,
+    as_scores,
+    family_of,
+    graph_inputs,
+)  # fmt: skip
 from tabwright.store.origin import Origin
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Array, Floats, Ints, Task
@@ -49,8 +66,8 @@ from tabwright.types import Array, Floats, Ints, Task
 class Session:
     """A worker's view of one run."""
 
-    def __init__(self, path: str) -> None:
-        self.run = RunDir(Path(path))
+    def __init__(self, path: str, cluster: Cluster | None = None) -> None:
+        self.run, self._cluster = RunDir(Path(path)), cluster
         facts = self.run.config()
         self.task = Task(facts["task"])
         self.n_classes: int = facts["n_classes"]
@@ -90,20 +107,26 @@ class Session:
             recipe = recipe.without("coordinates", "spatial_mean")
         train_rows, valid_rows = self.rows(job.fold)
         keys, features, X_train, X_valid = self._matrices(recipe, job.fold, train_rows, valid_rows)
+        steps: tuple[FittedStep, ...] = ()
+        n_late = 0
+        if job.candidate.bases:
+            steps, late, late_valid = self._stack(job, recipe.view, train_rows, valid_rows)
+            X_train, X_valid = to_float32([X_train, late]), to_float32([X_valid, late_valid])
+            n_late = late.shape[1]
         made = time.monotonic()
-        columns = _columns(features, recipe, self.monotone)
+        columns = _columns(features, recipe, self.monotone, n_late)
         seed = job.candidate.seed + max(0, job.fold)
         context = FitContext(self.task, self.n_classes, columns, seed, job.n_threads, deadline,
                              self.metric.quantile)
         train = self._sample(X_train, train_rows)
+        valid = None if job.fold == ALL_ROWS else self._sample(X_valid, valid_rows)
         if EVERYTHING in job.candidate.params:
             until = started + READING_SHARE * job.time_limit_s
-            train = self._everything(features, train, train_rows, int(job.candidate.params[EVERYTHING]), until)
-            made = time.monotonic()
-        if job.candidate.params.get(TEACHER):
-            train = self._lesson(job, features, train, train_rows, made + TEACHING_SHARE * (deadline - made))
-        valid = None if job.fold == ALL_ROWS else self._sample(X_valid, valid_rows)
-        model = kind.fit(train, valid, job.candidate.params, context)
+            model, made = self._from_everything(kind, job, features, (train, valid), train_rows, until, context)
+        else:
+            if job.candidate.params.get(TEACHER):
+                train = self._lesson(job, features, train, train_rows, made + TEACHING_SHARE * (deadline - made))
+            model = self._fit_family(kind, job, train, valid, context)
         fitted = time.monotonic()
         prediction = apply_link(model.predict(X_valid), model.link, self.task)
         if not np.isfinite(prediction).all():
@@ -112,7 +135,7 @@ class Session:
         if not np.isfinite(value):
             raise FitError(f"its {self.metric.name} on the validation rows is not a finite number")
         whole = FoldModel(features, model)
-        digest = self._write(job, keys, whole, prediction)
+        digest = self._write(job, keys, whole, prediction, steps)
         done = time.monotonic()
         stages = [("features", made - started), ("fit", fitted - made), ("predict_write", done - fitted)]
         if job.measure:
@@ -123,18 +146,39 @@ class Session:
             tuple(stages), digest,
         )  # fmt: skip
 
-    def _everything(
-        self, features: FittedFeatures, own: Sample, rows: Ints, max_rows: int, deadline: float
-    ) -> Sample:
-        """The fold's rows and all that the sample has not; see :mod:`tabwright.engine.everything`."""
-        origin = Origin.load(self.run)
+    def _fit_family(
+        self, kind: Family, job: FoldJob, train: Sample, valid: Sample | None, context: FitContext
+    ) -> Fitted:
+        params = job.candidate.params
+        if params.get(TARGET) != LOGARITHM:
+            return kind.fit(train, valid, params, context)
+        unbiased = self.metric.name in MEAN_METRICS
+        return fit_log(kind.fit, train, valid, params, context, self.mean, self.scale, unbiased=unbiased)
+
+    def _from_everything(
+        self, kind: Family, job: FoldJob, features: FittedFeatures, own: tuple[Sample, Sample | None], rows: Ints,
+        until: float, context: FitContext,
+    ) -> tuple[Fitted, float]:  # fmt: skip
+        """A model of the fold's rows and all that the sample has not, and when these had been read."""
+        origin, params = Origin.load(self.run), job.candidate.params
         if origin is None:
             raise FitError("the run's table is all there is")
         balanced = self.run.has_array("origin", "class_weights")
         weights = self.run.load_array("origin", "class_weights") if balanced else None
         mean = 1.0 if self.weight is None else float(self.weight[rows].mean())
         facts = Facts(self.table.schema, self.mean, self.scale, weights, mean)
-        return everything(self.run, origin, facts, features, own, max_rows, deadline)
+        train, valid = own
+        n = int(params[EVERYTHING])
+        if self._cluster is None or kind.fit_parts is None or params.get(TARGET) == LOGARITHM:
+            train = everything(self.run, origin, facts, features, train, n, until)
+            made = time.monotonic()
+            return self._fit_family(kind, job, train, valid, context), made
+        from tabwright.engine.partitions import parts
+
+        sampled = self.run.load_array("origin", "sampled")
+        with parts(self._cluster, origin, facts, features, train, sampled, n, until - time.monotonic()) as spread:
+            made = time.monotonic()
+            return kind.fit_parts(spread, valid, params, context), made
 
     def _measure(self, job: FoldJob, model: FoldModel) -> None:
         """What the model costs when it is exported alone; a candidate that can't be measured is one all the same."""
@@ -150,9 +194,9 @@ class Session:
         """The student's sample: see :mod:`tabwright.engine.distil`."""
         teacher = tuple((str(m), float(w)) for m, w in job.candidate.params[TEACHER])
         folds = range(self.n_folds) if job.fold == ALL_ROWS else (job.fold,)
-        parts: dict[str, FittedPart] = {}
+        shelf = Shelf()
         members = [
-            Member(m, "", w, tuple(load_fold_model(self.run, m, k, parts) for k in folds)) for m, w in teacher
+            Member(m, "", w, tuple(load_fold_model(self.run, m, k, shelf) for k in folds)) for m, w in teacher
         ]
 
         def opinion(table: Table) -> Floats:
@@ -160,22 +204,42 @@ class Session:
 
         made_up, opinions = made_up_rows(self.table.take(rows), opinion, job.candidate.seed, deadline)
         observed = one_hot(train.y, self.task, self.n_classes)
-        known = self._out_of_fold(teacher, rows) if job.fold == ALL_ROWS else None
+        known = self._opinions(teacher, rows) if job.fold == ALL_ROWS else None
         # out-of-fold predictions of a fold's training rows come from models that know its validation rows
         real: Block = (train.X, observed, None, train.weight) if known is None else (
             train.X, known, train.y, train.weight)  # fmt: skip
         return lesson(self.task, [real, (features.apply(made_up), opinions, None, None)])
 
-    def _out_of_fold(self, teacher: tuple[tuple[str, float], ...], rows: Ints) -> Floats | None:
+    def _opinions(self, teacher: tuple[tuple[str, float], ...], rows: Ints) -> Floats | None:
         """The teacher's out-of-fold predictions of some rows; None where some have none (a hold-out)."""
+        terms = [(w, self._out_of_fold(m, rows)) for m, w in teacher]
+        return np.asarray(np.sum([w * p for w, p in terms if p is not None], axis=0)) if (
+            all(p is not None for _, p in terms)) else None  # fmt: skip
+
+    def _out_of_fold(self, model_id: str, rows: Ints) -> Floats | None:
+        """A candidate's out-of-fold predictions of some rows; None where some have none (a hold-out)."""
         position = np.full(self.table.n_rows, -1)
         valid = np.concatenate([self.rows(k)[1] for k in range(self.n_folds)])
         position[valid] = np.arange(len(valid))
         if (position[rows] < 0).any():
             return None
-        terms = [w * np.concatenate([self.run.prediction(m, k) for k in range(self.n_folds)]) for m, w in teacher]
-        found: Floats = np.sum(terms, axis=0)[position[rows]]
-        return found
+        every = np.concatenate([self.run.prediction(model_id, k) for k in range(self.n_folds)])
+        return np.asarray(every[position[rows]])
+
+    def _stack(
+        self, job: FoldJob, view: View, train: Ints, valid: Ints
+    ) -> tuple[tuple[FittedStep, ...], Floats, Floats]:
+        """The bases' out-of-fold predictions as further features of a stacker: steps, training and validation rows."""
+        blocks = []
+        for rows in (train, valid):
+            found = [self._out_of_fold(m, rows) for m in job.candidate.bases]
+            if any(p is None for p in found):
+                raise FitError("its training rows have no out-of-fold predictions to be stacked on")
+            blocks.append(np.concatenate([as_scores(p, self.task) for p in found if p is not None], axis=1))
+        if view in (View.NATIVE, View.TREES):
+            return (), blocks[0], blocks[1]
+        step = fit_step("scale", blocks[0])
+        return (step,), step.apply(blocks[0]), step.apply(blocks[1])
 
     def _interactions(self) -> Interactions:
         return Interactions.from_json(json.loads(self.run.interactions_file.read_text("ascii")))
@@ -258,10 +322,16 @@ class Session:
             write_atomic(path, CODEC.dumps(None if made is None else made[0]))
             return made
 
-    def _write(self, job: FoldJob, keys: list[str], model: FoldModel, prediction: Floats) -> str:
-        """The fold's file names its shared parts and holds the rest."""
-        own = model.features.parts[len(keys) :]
-        data = CODEC.dumps({"shared": tuple(keys), "parts": own, "model": model.model})
+    def _write(
+        self, job: FoldJob, keys: list[str], model: FoldModel, prediction: Floats, steps: tuple[FittedStep, ...]
+    ) -> str:
+        """The fold's file names its shared parts, and what it is stacked on, and holds the rest."""
+        content: dict[str, Any] = {
+            "shared": tuple(keys), "parts": model.features.parts[len(keys) :], "model": model.model,
+        }  # fmt: skip
+        if job.candidate.bases:
+            content |= {"bases": job.candidate.bases, "steps": steps}
+        data = CODEC.dumps(content)
         buffer = io.BytesIO()
         np.save(buffer, prediction, allow_pickle=False)
         write_atomic(self.run.prediction_path(*job.key), buffer.getvalue())
@@ -269,6 +339,7 @@ class Session:
         return hashlib.sha256(data).hexdigest()
 
 
+MEAN_METRICS = ("rmse", "r2")  # best served by the mean of what a row may be
 READING_SHARE = 0.5  # of the time limit of a fit on the whole source, after which it takes the rows that it has
 FIT_SHARE = 0.85  # of the time limit; the rest is for predicting the validation rows and writing
 SLOW_ENCODERS = frozenset({"text"})
@@ -277,16 +348,42 @@ FEW_ROWS = 1000  # that a model of all rows predicts, only to see that its predi
 MEASURED_ROWS = 256
 
 
-def load_fold_model(run: RunDir, model_id: str, fold: int, parts: dict[str, FittedPart]) -> FoldModel:
-    """A fold's model from disk; ``parts`` caches shared parts, so that members hold the very same objects."""
+@dataclass
+class Shelf:
+    """What fold models of a run have in common, once read: the very same objects are exported and computed once."""
+
+    parts: dict[str, FittedPart] = field(default_factory=dict)
+    bases: dict[tuple[str, int], FoldModel] = field(default_factory=dict)  # that stackers read, by id and fold
+
+
+def load_fold_model(run: RunDir, model_id: str, fold: int, shelf: Shelf) -> FoldModel:
+    """A fold's model from disk, and the models of what it is stacked on."""
+    if (model_id, fold) in shelf.bases:
+        return shelf.bases[model_id, fold]
     path = run.model_path(model_id, fold)
     content: dict[str, Any] = CODEC.loads(path.read_bytes(), str(path))
     for key in content["shared"]:
-        if key not in parts:
+        if key not in shelf.parts:
             file = run.features_dir / f"{key}.tw"
-            parts[key] = CODEC.loads(file.read_bytes(), str(file))
-    shared = tuple(parts[key] for key in content["shared"])
-    return FoldModel(FittedFeatures((*shared, *content["parts"])), content["model"])
+            shelf.parts[key] = CODEC.loads(file.read_bytes(), str(file))
+    shared = tuple(shelf.parts[key] for key in content["shared"])
+    stacked = () if not content.get("bases") else (_stacked(run, content["bases"], content["steps"], shelf),)
+    return FoldModel(FittedFeatures((*shared, *content["parts"], *stacked)), content["model"])
+
+
+def _stacked(run: RunDir, bases: Sequence[str], steps: tuple[FittedStep, ...], shelf: Shelf) -> FittedPart:
+    """The part of a stacker's features that are the predictions of other candidates."""
+    key = "stacked on " + " ".join(bases)
+    if key not in shelf.parts:
+        facts = run.config()
+        for model_id in bases:
+            for k in range(facts["n_folds"]):
+                shelf.bases[model_id, k] = load_fold_model(run, model_id, k, shelf)
+        members = tuple(
+            Member(m, family_of(m), 1.0, tuple(shelf.bases[m, k] for k in range(facts["n_folds"]))) for m in bases
+        )
+        shelf.parts[key] = FittedPart((Stacked(members, Task(facts["task"]), facts["n_classes"]),), ())
+    return replace(shelf.parts[key], steps=steps) if steps else shelf.parts[key]
 
 
 def later_inputs(run: RunDir, job: FoldJob) -> list[str]:
@@ -297,16 +394,22 @@ def later_inputs(run: RunDir, job: FoldJob) -> list[str]:
         names = [str(m) for m, _ in job.candidate.params[TEACHER]]
         found += [path(m, k) for m in names for k in folds for path in (run.model_path, run.prediction_path)]
         found += run.features_dir.glob("*.tw")
+    if job.candidate.bases:
+        found += [run.prediction_path(m, k) for m in job.candidate.bases for k in range(run.config()["n_folds"])]
     return [str(f.relative_to(run.path)) for f in found if f.exists()]
 
 
-def _columns(features: FittedFeatures, recipe: Recipe, monotone: dict[str, int]) -> Columns:
-    """What the family is told of the features; a monotone column is one that is passed on as it is."""
+def _columns(features: FittedFeatures, recipe: Recipe, monotone: dict[str, int], n_late: int = 0) -> Columns:
+    """What the family is told of the features; a monotone column is one that is passed on as it is.
+
+    ``n_late`` more columns, predictions of other candidates, follow; the prediction rises with each of them.
+    """
     columns = features.columns()
-    directions = tuple(monotone.get(name, 0) for name in features.names) if monotone else ()
+    directions = (*(monotone.get(name, 0) for name in features.names), *[1] * n_late) if monotone else ()
+    n_features = columns.n_features + n_late
     if recipe.view is View.NATIVE:
-        return replace(columns, monotone=directions)
-    return Columns(columns.n_features, monotone=directions)
+        return replace(columns, n_features=n_features, monotone=directions)
+    return Columns(n_features, monotone=directions)
 
 
-__all__ = ["Family", "Session", "later_inputs", "load_fold_model"]
+__all__ = ["Family", "Session", "Shelf", "later_inputs", "load_fold_model"]

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from tabwright import clock
-from tabwright.engine.base import FoldJob, FoldResult, Outcome, Status
+from tabwright.engine.base import Cluster, FoldJob, FoldResult, Outcome, Status
 from tabwright.engine.worker import receive, send
 from tabwright.errors import RunError
 
@@ -44,11 +44,14 @@ class LocalEngine:
     """``n_workers`` processes with ``n_threads`` threads each.
 
     Workers start importing at construction; ``open`` tells them the run. A worker that is killed or dies is
-    replaced, its job reported as an :class:`Outcome`.
+    replaced, its job reported as an :class:`Outcome`. With ``cluster``, fits on a whole source are spread over it.
     """
 
-    def __init__(self, n_workers: int, n_threads: int, memory_limit_mib: float | None, log: Path | None = None) -> None:
-        self.n_workers, self.n_threads = n_workers, n_threads
+    def __init__(
+        self, n_workers: int, n_threads: int, memory_limit_mib: float | None, log: Path | None = None,
+        cluster: Cluster | None = None,
+    ) -> None:  # fmt: skip
+        self.n_workers, self.n_threads, self._cluster = n_workers, n_threads, cluster
         self._limit = memory_limit_mib
         self._log = log.open("ab") if log else None
         self._inbox: queue.Queue[tuple[_Worker, str, Any]] = queue.Queue()
@@ -62,7 +65,7 @@ class LocalEngine:
         """Let the workers load the run's data."""
         self._run = str(run)
         for worker in self._workers:
-            self._tell(worker, ("open", self._run))
+            self._tell(worker, ("open", (self._run, self._cluster)))
 
     def _start(self, slot: int) -> _Worker:
         # the same modules as here must be found there, a user's own families among them
@@ -76,7 +79,7 @@ class LocalEngine:
         worker = _Worker(process, psutil.Process(process.pid), slot)
         threading.Thread(target=self._read, args=(worker,), daemon=True).start()
         if self._run is not None:
-            self._tell(worker, ("open", self._run))
+            self._tell(worker, ("open", (self._run, self._cluster)))
         return worker
 
     def _read(self, worker: _Worker) -> None:
@@ -224,6 +227,9 @@ class LocalEngine:
         if self._log:
             self._log.close()
         return outcomes
+
+    def cluster(self) -> None:
+        """None: this is one machine."""
 
     def notes(self) -> list[str]:
         """Nothing: what goes wrong with a process is told of its job."""

@@ -12,6 +12,7 @@ import struct
 import traceback
 from typing import IO, Any
 
+from tabwright import lean
 from tabwright.errors import OutOfTimeError
 from tabwright.interrupts import when_orphaned
 
@@ -44,7 +45,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # whatever a library prints goes where errors go
     when_orphaned(lambda: os._exit(1))
-    import lightgbm  # noqa: F401 - most jobs need it: loaded while the run still reads its data
+    lean.load()  # most jobs need them: loaded while the run still reads its data
 
     send(reports, ("ready", None))
     session = None
@@ -57,7 +58,7 @@ def main() -> None:
             if kind == "open":
                 from tabwright.engine.fold import Session
 
-                session = Session(content)
+                session = Session(*content)
                 send(reports, ("opened", None))
             else:
                 assert session is not None

@@ -17,7 +17,7 @@ import pytest
 from tabwright.config import Config
 from tabwright.data.splits import make_folds
 from tabwright.engine.base import Engine, FoldJob, Outcome, Status
-from tabwright.engine.fold import load_fold_model
+from tabwright.engine.fold import Shelf, load_fold_model
 from tabwright.metrics import find_metric
 from tabwright.models import family as find_family
 from tabwright.pipeline import Candidate
@@ -98,7 +98,7 @@ class EngineContract:
                 assert hashlib.sha256(model.read_bytes()).hexdigest() == outcome.result.artefact_sha256
                 rows = run.load_array("fold", f"valid{outcome.job.fold}")
                 assert run.prediction(*outcome.job.key).shape == (len(rows), 1)
-                assert load_fold_model(run, *outcome.job.key, parts={}).model is not None
+                assert load_fold_model(run, *outcome.job.key, Shelf()).model is not None
             end = time.monotonic() + PATIENCE_S
             while engine.free() < engine.n_workers:  # one of them may have been slow to start
                 assert not engine.running() and not engine.poll(0.25) and time.monotonic() < end
