@@ -1,4 +1,4 @@
-"""Commands on tables: parse, describe, split, and fit with a set-up."""
+"""Commands on tables: parse, describe, split, join, append, and fit with a set-up."""
 
 from __future__ import annotations
 
@@ -52,9 +52,30 @@ def test_split_writes_two_files(text, tmp_path, capsys):
     assert "100 rows in" in capsys.readouterr().out
 
 
+def test_join_and_append_write_a_file(text, tmp_path, capsys):
+    codes, out = tmp_path / "codes.csv", tmp_path / "joined.parquet"
+    pd.DataFrame({"number": [1, 2, 5], "word": ["one", "two", "five"]}).to_csv(codes, index=False)
+    main(["parse", str(text), "--delimiter", "|", "--null-value", "?", "--out", str(tmp_path / "t.parquet")])
+    table = str(tmp_path / "t.parquet")
+    keys = ["--on", "code", "--right-on", "number", "--how", "left"]
+    assert main(["join", table, str(codes), *keys, "--out", str(out)]) == 0
+    made = pd.read_parquet(out)
+    assert len(made) == 400 and list(made.columns) == ["x", "code", "y", "word"]
+    assert made["word"].isna().equals(made["code"].isna())
+    assert main(["append", table, str(codes), "--fill", "--out", str(out)]) == 0
+    assert pd.read_parquet(out).shape == (403, 5)
+    assert main(["append", table, table, "--by", "columns", "--out", str(out)]) == 0
+    assert list(pd.read_parquet(out).columns) == ["x", "code", "y", "x.2", "code.2", "y.2"]
+    capsys.readouterr()
+    assert main(["append", table, str(codes), "--out", str(out)]) == 2
+    assert f"Column 'x' is in {table} and not in {codes}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("arguments", "told"), [
     (("describe", "{t}", "--kind", "code"), "--kind"), (("describe", "{t}", "--target", "nope"), "no column 'nope'"),
     (("split", "{t}", "--test-share", "2", "--out", "a.csv", "b.csv"), "test_share"),
+    (("join", "{t}", "{t}", "--on", "z", "--out", "a.csv"), "'z' is not in"),
+    (("join", "{t}", "{t}", "--on", "code", "--max-rows", "500", "--out", "a.csv"), "rows, of 400 and 400"),
     (("parse", "{t}", "--out", "a.txt"), "--out"), (("ui", "--host", "0.0.0.0"), "--token"),
     (("parse", "{t}", "--delimiter", "ab", "--out", "a.csv"), "delimiter"), (("ui", "--token", "short"), "--token"),
     (("ui", "--port", "99999"), "--port"),

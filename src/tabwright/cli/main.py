@@ -19,6 +19,7 @@ from tabwright.cli.explain import EXPLAIN
 from tabwright.cli.export import EXPORT
 from tabwright.cli.failures import FAILURES
 from tabwright.cli.fit import FIT
+from tabwright.cli.join import APPEND, JOIN
 from tabwright.cli.keys import KEYS
 from tabwright.cli.leaderboard import LEADERBOARD
 from tabwright.cli.parse import PARSE
@@ -35,7 +36,7 @@ from tabwright.errors import UserError
 
 COMMANDS: tuple[Command, ...] = (
     FIT, RESUME, LEADERBOARD, SELECT, EXPORT, PREDICT, EVALUATE, PROFILE, EXPLAIN, REPORT, FAILURES, AUDIT, REPLAY,
-    SERVE, KEYS, EXPERIENCE, PARSE, DESCRIBE, SPLIT, UI, DEMO,
+    SERVE, KEYS, EXPERIENCE, PARSE, DESCRIBE, SPLIT, JOIN, APPEND, UI, DEMO,
 )  # fmt: skip
 
 
