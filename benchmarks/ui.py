@@ -1,8 +1,9 @@
 """How fluid the web interface is: python benchmarks/ui.py [--rows 300000] [--models 500].
 
 Told are medians over some loads in headless Chromium on loopback: the first page (server's answer, and until it is
-drawn), a page of rows of a large table (first, and turned and sorted), and a leaderboard of many models (first drawn,
-filtered). The leaderboard's run is a real one whose journal is filled with made-up candidates.
+drawn), a large table's page (drawn, and its columns' profile), a page of its rows (first, and turned), and a
+leaderboard of many models (first drawn, filtered, scrolled to its end). The leaderboard's run is a real one whose
+journal is filled with made-up candidates.
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ def timed(action, repeats: int = 5) -> float:
 
 def large_table(workspace: Workspace, rows: int, folder: Path) -> None:
     rng = np.random.default_rng(0)
-    made = pd.DataFrame({f"x{j}": rng.normal(size=rows) for j in range(12)})
-    made["c"] = rng.choice(["a", "b", "c"], rows)
+    made = pd.DataFrame({f"x{j}": rng.normal(size=rows) for j in range(17)})
+    for name, n_levels in (("few", 3), ("many", 40), ("lots", 5000)):
+        made[name] = rng.integers(0, n_levels, rows).astype(str)
+        made[name] = name + made[name]
     made.to_parquet(folder / "large.parquet")
     Tables(workspace).bring(Source("path", str(folder / "large.parquet")))
 
@@ -67,7 +70,7 @@ def large_board(workspace: Workspace, models: int) -> None:
     journal.close()
 
 
-def measure(url: str, page: Page) -> None:
+def measure(url: str, page: Page, kept: Path) -> None:
     client = httpx.Client(base_url=url)
     client.get("/")
     print(f"first page, server's answer    {timed(lambda: client.get('/')) * 1000:8.0f} ms")
@@ -77,6 +80,20 @@ def measure(url: str, page: Page) -> None:
         page.get_by_role("heading", name="Overview").wait_for()
 
     print(f"first page, drawn              {timed(first) * 1000:8.0f} ms")
+
+    def looked_at() -> float:
+        """Milliseconds until the columns have been looked at, after the page was drawn; the profile is made anew."""
+        kept.unlink(missing_ok=True)
+        page.goto(f"{url}/data/large")
+        page.get_by_role("heading", name="large").wait_for()
+        drawn.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        page.get_by_role("button", name="x16", exact=True).wait_for()
+        return float(page.evaluate("performance.now()"))
+
+    drawn: list[float] = []
+    profiled = statistics.median(looked_at() for _ in range(3))
+    print(f"table's page, first paint      {statistics.median(drawn):8.0f} ms")
+    print(f"table's page, profile drawn    {profiled:8.0f} ms")
 
     def table() -> None:
         page.goto(f"{url}/data/large?tab=Rows")
@@ -105,6 +122,19 @@ def measure(url: str, page: Page) -> None:
         page.get_by_role("link", name=name, exact=True).wait_for()
 
     print(f"leaderboard, filtered          {timed(search) * 1000:8.0f} ms (0.2 s of it wait for the next key)")
+    page.get_by_label("Filter").fill("")
+    page.get_by_role("link", name=re.compile("^linear_")).nth(10).wait_for()
+    last = page.locator("a[href*='/models/linear_']").last
+
+    def scroll() -> None:
+        page.evaluate("document.querySelector('.tw-sticky .q-table__middle').scrollTop = 0")
+        page.get_by_role("cell", name="2", exact=True).first.wait_for()
+        before = last.inner_text()
+        page.evaluate("document.querySelector('.tw-sticky .q-table__middle').scrollTop = 1e7")
+        page.wait_for_function("before => [...document.querySelectorAll(\"a[href*='/models/linear_']\")].at(-1)"
+                               ".innerText !== before", arg=before)  # fmt: skip
+
+    print(f"leaderboard, scrolled to end   {timed(scroll) * 1000:8.0f} ms")
 
 
 def main() -> None:
@@ -126,7 +156,8 @@ def main() -> None:
             program = shutil.which("chromium") or shutil.which("google-chrome")
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-                measure(url[0], browser.new_page(viewport={"width": 1440, "height": 900}))
+                kept = workspace.path("tables", "large", "profile.json")
+                measure(url[0], browser.new_page(viewport={"width": 1440, "height": 900}), kept)
                 browser.close()
         finally:
             server.terminate()

@@ -98,7 +98,10 @@ def recorded(tables, people, workspace):
     train, test = tables.split("people", 0.25, 1, {"target": "income", "group_column": None, "time_column": None})
     parts = (parquet, tables.parquet(train.name), tables.parquet(test.name))
     by = {"target": "income", "group_column": None, "time_column": None}
+    keys = {"on": ["age", "zone"], "how": "left", "right_on": ["zone", "age"]}
     return [
+        recipes.join(kinds, (train, test), keys, (*parts[1:], parquet)),
+        recipes.append(kinds, (train, test), "rows", (*parts[1:], parquet), fill=True),
         recipes.bring(people, parquet), recipes.describe(kinds, parquet),
         recipes.split(people, (train, test), 0.25, 1, by, parts), recipes.compare(train, test, parts[1:]),
         recipes.fit("r", kinds, options, (parquet, run))[0], recipes.resume("r", "classification", run, 5.0)[0],

@@ -9,7 +9,9 @@ import time
 import pytest
 
 from tabwright.errors import DataError
-from tabwright.ui.jobs import Jobs
+from tabwright.testing.clusters import LoopbackCluster
+from tabwright.ui import cluster
+from tabwright.ui.jobs import Job, Jobs
 
 
 def wait(jobs, job, seconds=60.0):
@@ -23,6 +25,32 @@ def wait(jobs, job, seconds=60.0):
 @pytest.fixture
 def jobs(workspace):
     return Jobs(workspace)
+
+
+def test_workers_of_a_cluster():
+    with LoopbackCluster() as made:
+        made.add(1)
+        end = time.monotonic() + 60
+        while not (found := cluster.workers(made.address)):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        (worker,) = found
+        assert worker.threads >= 1 and worker.memory > 0
+        address = made.address
+    with pytest.raises(DataError, match=f"no Dask scheduler answers at {address}"):
+        cluster.workers(address)
+
+
+def test_where_jobs_fit(workspace, monkeypatch):
+    def job(title, *argv, state="running"):
+        return Job(title, title, "run:r", ("tabwright", *argv), 1, 0.0, 0.0, state=state)
+
+    jobs = [job("here", "fit", "t"), job("a", "fit", "t", "--engine", "tcp://h:1"), job("b", "fit", "--engine", "dask"),
+            job("gone", "fit", "--engine", "tcp://h:2", state="done"), job("other", "export", "r")]  # fmt: skip
+    monkeypatch.delenv(cluster.VARIABLE, raising=False)
+    assert cluster.engines(jobs, workspace) == {"tcp://h:1": ["a"], "dask": ["b"]}
+    monkeypatch.setenv(cluster.VARIABLE, "tcp://h:1")
+    assert cluster.engines(jobs, workspace) == {"tcp://h:1": ["a", "b"]}
 
 
 def test_a_job_ends_and_is_remembered(jobs, workspace, people, tables):

@@ -5,20 +5,27 @@ from __future__ import annotations
 import os
 import queue
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import onnxruntime
 import pandas as pd
-from people import census
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from people import census, tabwright
 from playwright.sync_api import expect
 
 from tabwright import load_model
+from tabwright.testing.clusters import LoopbackCluster
+from tabwright.ui.tables import Source, Tables
+from tabwright.ui.workspace import Workspace
 
 SECONDS = 20
 SLOW = 60_000  # milliseconds; the machine may be busy
@@ -73,6 +80,12 @@ def upload(page, url, path):
     page.wait_for_selector("input[type=file]", state="attached")
     page.set_input_files("input[type=file]", path)
     page.wait_for_url(re.compile(r"/data/[^/?]+$"))
+
+
+DROP = """(zone, files) => { const data = new DataTransfer();
+    for (const [name, text] of files) data.items.add(new File([text], name));
+    for (const type of ["dragover", "drop"])
+        zone.dispatchEvent(new DragEvent(type, {bubbles: true, cancelable: true, dataTransfer: data})) }"""
 
 
 def choose(page, label, option):
@@ -214,6 +227,30 @@ def test_runs_go_on_without_the_server(browser, tmp_path):
             expect(page.get_by_text("worker 1").first).to_be_visible()
 
 
+def test_a_run_on_a_dask_cluster(browser, tmp_path):
+    census(300).to_csv(tmp_path / "people.csv", index=False)
+    with LoopbackCluster() as cluster, interface(tmp_path / "w") as url, user(browser) as page:
+        cluster.add(2)
+        upload(page, url, tmp_path / "people.csv")
+        choose(page, "Column to predict (target)", "income")
+        page.goto(f"{url}/machine")
+        expect(page.get_by_text("No running job uses one.")).to_be_visible()
+        page.goto(f"{url}/new?table=people")
+        choose(page, "Where folds are fitted", "Dask: a scheduler's address")
+        page.get_by_label("Scheduler's address").fill("nowhere")
+        expect(page.get_by_text(re.compile("Option engine is 'nowhere'"))).to_be_visible()
+        page.get_by_label("Scheduler's address").fill(cluster.address)
+        page.get_by_label("Time for everything, seconds").fill("200")
+        page.get_by_role("button", name="Start the run").click()
+        page.wait_for_url(re.compile("/runs/people$"))
+        expect(page.get_by_text(re.compile("Running now"))).to_be_visible(timeout=SLOW)
+        page.goto(f"{url}/machine")
+        expect(page.get_by_role("heading", name=cluster.address)).to_be_visible()
+        expect(page.get_by_label(f"Workers of {cluster.address}").get_by_role("row")).to_have_count(3)
+        page.get_by_role("button", name="Stop Run people").click()
+        expect(page.get_by_text("No running job uses one.")).to_be_visible(timeout=SLOW)
+
+
 def test_two_users_a_token_and_faults(browser, tmp_path):
     token = "a token of the tests"
     census(60).to_csv(tmp_path / "people.csv", index=False)
@@ -240,6 +277,79 @@ def test_two_users_a_token_and_faults(browser, tmp_path):
         for path in ("/data/none", "/runs/none", "/models/none", "/runs/none/models/x", "/data/..%2F..%2Fetc"):
             one.goto(url + path)
             expect(one.get_by_role("alert").or_(one.get_by_text("404")).first).to_be_visible()
+
+
+def test_files_are_dropped_and_tables_put_together(browser, tmp_path):
+    zones = pd.DataFrame({"zone": [1, 2, 3, 3], "region": ["north", "south", "east", "far east"]})
+    census(60).to_csv(tmp_path / "people.csv", index=False)
+    with interface(tmp_path / "w") as url, user(browser) as page:
+        upload(page, url, tmp_path / "people.csv")
+        page.get_by_role("tab", name="Join and append").click()
+        expect(page.get_by_text("There is no other table yet.")).to_be_visible()
+        page.goto(f"{url}/data")
+        page.get_by_role("tab", name="Path").click()  # files may be dropped whatever is open
+        page.get_by_label(re.compile("^Path of a file")).wait_for()
+        page.locator(".tw-drop").evaluate(DROP, [["a.csv", "x"], ["b.csv", "x"]])
+        expect(page.get_by_text("Drop one file at a time.")).to_be_visible()
+        page.locator(".tw-drop").evaluate(DROP, [["zones.csv", zones.to_csv(index=False)]])
+        page.wait_for_url(re.compile("/data/zones$"))
+        page.goto(f"{url}/data/people?tab=Join and append")
+        expect(page.get_by_label("Key columns here")).to_be_visible()
+        choose(page, "Keep", "all rows of this table")
+        page.get_by_role("button", name="Join", exact=True).click()
+        expect(page.get_by_text(re.compile("rows, 8 columns"))).to_be_visible()
+        expected = census(60).merge(zones, how="left", on="zone")
+        joined = pd.read_parquet(tmp_path / "w" / "tables" / "people-zones" / "table.parquet")
+        assert joined["region"].isna().tolist() == expected["region"].isna().tolist()
+        page.get_by_role("button", name="Append", exact=True).click()
+        expect(page.get_by_text(re.compile("Column 'age' is in people and not in"))).to_be_visible()
+        page.get_by_role("switch", name=re.compile("^Leave cells")).click()
+        page.get_by_role("button", name="Append", exact=True).click()
+        expect(page.get_by_role("link", name="people-more")).to_be_visible()
+        page.goto(f"{url}/notebook")
+        expect(page.get_by_text("join_tables(people, zones, ['zone'], how='left')").first).to_be_visible()
+        expect(page.get_by_text(re.compile("tabwright append .* --fill")).first).to_be_visible()
+
+
+TABS = {"/data/people": ("Columns", "Rows", "Quality", "Set-up", "Split and compare", "Join and append"),
+        "/runs/people": ("Leaderboard", "Front", "Families", "Failures", "Time line", "Settings", "Log"),
+        "/models/people": ("Report", "Explain", "What if", "Score a table", "Test", "Serve", "Other languages"),
+        "/runs/people/models/linear_1": ("Quality", "Settings")}  # fmt: skip
+OTHERS = ("/runs/people/compare?a=linear_1&b=lightgbm_1", "/data/none", "/runs/empty", "/login")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), pytest.param("dark", 390, marks=pytest.mark.slow)])
+def test_every_page_is_accessible(browser, tmp_path, binary_run, scheme, width):
+    """axe-core finds nothing serious, in light mode on a desk and in dark mode on a telephone."""
+    workspace = Workspace.open(tmp_path / "w")
+    tables = Tables(workspace)
+    for name in ("people", "others"):
+        census().to_csv(tmp_path / f"{name}.csv", index=False)
+        tables.save(replace(tables.bring(Source("path", str(tmp_path / f"{name}.csv"))), target="income"))
+    shutil.copytree(binary_run, workspace.root / "runs" / "people")
+    workspace.reserve("runs", "empty")
+    workspace.reserve("models", "people")
+    done = tabwright("export", binary_run, "--examples", "--out", workspace.path("models", "people", "model.onnx"))
+    assert done.returncode == 0, done.stderr
+    paths = [*MENU, *OTHERS, *(f"{path}?tab={tab}" for path, tabs in TABS.items() for tab in tabs)]
+    token = "a token of the tests"
+    found = []
+    with interface(workspace.root, "--token", token) as url, user(browser, color_scheme=scheme) as page:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(url)
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{url}/")
+        for path in paths:
+            page.goto(url + path)
+            expect(page.locator("h1")).to_have_count(1)
+            page.wait_for_timeout(500)  # what follows the first paint
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            told = Axe().run(page).response["violations"]
+            found += [(path, v["id"], v["nodes"][0]["html"][:200])
+                      for v in told if v["impact"] in ("serious", "critical")]  # fmt: skip
+    assert found == []
 
 
 def test_every_page_works_by_keyboard_and_on_a_telephone(browser, tmp_path):

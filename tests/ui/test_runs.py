@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sqlite3
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from tabwright.config import Config
 from tabwright.errors import DataError, ModelFileError, OptionError
 from tabwright.runtime import load_model
+from tabwright.store.journal import Journal
 from tabwright.types import Task
 from tabwright.ui import charts, curves, models, options, runs
 from tabwright.ui.estimate import estimate
@@ -46,8 +48,6 @@ def test_states_of_runs_that_are_not_finished(workspace, run, binary_run):
         runs.view(workspace, jobs, "none")
     workspace.reserve("runs", "empty")
     assert runs.view(workspace, jobs, "empty").state == "not begun"
-    import sqlite3
-
     with sqlite3.connect(run / "journal.sqlite") as journal:
         journal.execute("DELETE FROM events")
     journal.close()
@@ -142,7 +142,7 @@ def test_charts_are_plain_json(binary_run):
         charts.lines({"a": curves.roc(found)}, "x", "y", diagonal=True), charts.bars(["a"], [1.0], sideways=True),
         charts.points([(1.0, 2.0)], "x", "y", diagonal=True, level=True), charts.small_bars([1, 2]),
         charts.matrix(curves.confusion(found).tolist(), found.classes),
-        charts.ensemble([("a_1", "a", 0.6), ("b_1", "b", 0.4)], 5, "y"),
+        charts.ensemble([("a_1", "a", 0.6), ("b_1", "b", 0.4)], 5, "y", {"b_1": ("a_1", "c_1")}),
         charts.front([{"design": "a x1", "us": 5.0, "score": 0.9}], "us", "score", ("x", "y"), ""),
     ]  # fmt: skip
     assert all(json.loads(json.dumps(m))["series"] for m in made)
@@ -228,11 +228,33 @@ def test_options_become_parameters():
     assert "roc_auc" in options.metric_names("binary") and "rmse" not in options.metric_names("binary")
 
 
+def test_stackers_are_told(workspace, run):
+    with sqlite3.connect(run / "journal.sqlite") as journal:
+        journal.execute("UPDATE candidates SET params = json_set(params, '$.stack', json('[\"lightgbm_1\"]')) "
+                        "WHERE model_id = 'linear_1'")  # fmt: skip
+    journal.close()
+    board = {r["model_id"]: r for r in runs.candidates(runs.view(workspace, Jobs(workspace), "r").audit)}
+    assert board["linear_1"]["stacked_on"] == "lightgbm_1" and board["lightgbm_1"]["stacked_on"] == ""
+    series = charts.ensemble([("a_1", "a", 0.6), ("b_1", "b", 0.4)], 5, "y", {"b_1": ("a_1", "c_1")})["series"][0]
+    assert [n["name"] for n in series["data"]] == ["prediction", "a", "b", "a_1", "b_1", "c_1"]
+    learned = [(link["source"], link["value"]) for link in series["links"] if link["target"] == "b_1"]
+    assert learned == [("a_1", 0.2), ("c_1", 0.2)]
+
+
+def test_a_journal_is_read_once_until_it_changes(workspace, run):
+    first = runs.view(workspace, Jobs(workspace), "r").audit
+    assert runs.view(workspace, Jobs(workspace), "r").audit is first
+    journal = Journal(run / "journal.sqlite")
+    journal.add_event("note", "something new")
+    assert runs.view(workspace, Jobs(workspace), "r").audit.events[-1][1:] == ("note", "something new")
+    journal.close()
+
+
 def test_estimates_grow_with_the_time():
     short, long = (estimate(census(), "income", "classification", Config(max_runtime_secs=s), {}) for s in (5, 500))
     assert long.candidates > short.candidates >= 1
     assert (short.rows, short.columns, short.n_classes, short.metric) == (900, 6, 2, "roc_auc")
-    assert short.trivial == pytest.approx(0.5) and long.folds == 5
+    assert short.trivial == pytest.approx(0.5) and long.folds == 10
     bounded = estimate(census(), "income", "classification", replace(Config(), max_models=3), {})
     assert bounded.candidates == 3
     with pytest.raises(DataError, match="in every row"):

@@ -149,6 +149,20 @@ def test_a_profile_follows_kinds_and_target(tables, people):
         tables.profile("people")
 
 
+def test_joined_and_appended(tables, people, tmp_path):
+    pd.DataFrame({"zone": [1, 2, 3], "region": ["n", "s", "e"]}).to_csv(tmp_path / "zones.csv", index=False)
+    tables.bring(Source("path", str(tmp_path / "zones.csv")))
+    tables.save(replace(people, kinds={"zone": "categorical"}))
+    made = tables.join("people", "zones", {"on": ["zone"], "how": "left"})
+    assert (made.name, made.rows, made.columns[-1]) == ("people-zones", 900, "region")
+    assert (made.target, made.kinds, made.source.value) == ("income", {"zone": "categorical"}, "people and zones")
+    assert tables.get("people-zones") == made
+    more = tables.append(["people", "people-zones"], "rows", fill=True)
+    assert (more.name, more.rows, more.columns) == ("people-more", 1800, made.columns)
+    with pytest.raises(ColumnError, match="'region' is not in people"):
+        tables.join("people", "zones", {"on": ["region"], "how": "inner"})
+
+
 def test_split_and_compare(tables, people):
     train, test = tables.split("people", 0.3, 0, {"target": "income"})
     assert (train.name, test.name) == ("people-train", "people-test")

@@ -106,8 +106,12 @@ def matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Options:
     return made
 
 
-def ensemble(members: Sequence[tuple[str, str, float]], folds: int, target: str) -> Options:
-    """What the leader is made of: (model_id, family, weight) on the left, the prediction on the right."""
+def ensemble(members: Sequence[tuple[str, str, float]], folds: int, target: str,
+             learned: Mapping[str, Sequence[str]] | None = None) -> Options:  # fmt: skip
+    """What the leader is made of: (model_id, family, weight) on the left, the prediction on the right.
+
+    ``learned`` tells what stacked members have learned from: further nodes, or members, with lines to them.
+    """
     families = list(dict.fromkeys(f for _, f, _ in members))
     nodes: list[Options] = [{"name": "prediction", "label": {"formatter": target, "position": "left"}}]
     nodes += [{"name": f} for f in families] + [{"name": m} for m, _, _ in members]
@@ -116,10 +120,16 @@ def ensemble(members: Sequence[tuple[str, str, float]], folds: int, target: str)
         {"source": name, "target": "prediction", "value": round(sum(w for _, f, w in members if f == name), 4)}
         for name in families
     ]
+    weights = {m: w for m, _, w in members}
+    for stacker, bases in (learned or {}).items():
+        links += [{"source": b, "target": stacker, "value": round(weights[stacker] / len(bases), 4),
+                   "lineStyle": {"color": INK, "opacity": 0.2}} for b in bases]  # fmt: skip
+        nodes += [{"name": b} for b in bases if b not in {n["name"] for n in nodes}]
     return {
         "animation": False, "color": list(COLOURS), "tooltip": {"trigger": "item", "confine": True},
         "series": [{
-            "type": "sankey", "data": nodes, "links": links, "left": 6, "right": 60, "top": 8, "bottom": 8,
+            "type": "sankey", "nodeAlign": "right", "data": nodes, "links": links,
+            "left": 6, "right": 60, "top": 8, "bottom": 8,
             "label": {"color": INK}, "lineStyle": {"color": "source", "opacity": 0.35}, "nodeGap": 10,
             "emphasis": {"focus": "adjacency"}, "name": f"{folds} fold models each",
         }],

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tabwright.config import Config, directions
+from tabwright.engine.dask_connect import DASK, LOCAL
 from tabwright.errors import OptionError
 from tabwright.metrics import DEFAULTS, METRICS
 from tabwright.models import FAMILIES
@@ -23,7 +24,7 @@ class Option:
     name: str
     label: str
     told: str
-    form: str  # number, text, choice, families, runs, switch, columns
+    form: str  # number, text, choice, families, runs, engine, switch, columns
     default: Any = None
     choices: tuple[str, ...] = ()
 
@@ -37,8 +38,9 @@ TIME = (
            "decides.", "number"),
 )  # fmt: skip
 VALIDATION = (
-    Option("nfolds", "Folds", "Parts of cross-validation; 1 is a single hold-out. auto: 5 or 3, or a hold-out where "
-           "folds would eat the time.", "choice", "auto", ("auto", "1", "2", "3", "4", "5", "8", "10")),
+    Option("nfolds", "Folds", "Parts of cross-validation; 1 is a single hold-out. auto: 5, of a small table 10, or 3 "
+           "or a hold-out where folds would eat the time.", "choice", "auto",
+           ("auto", "1", "2", "3", "4", "5", "8", "10")),
     Option("balance_classes", "Let all classes count the same", "Rows of rare classes get a larger weight.", "switch",
            False),
 )  # fmt: skip
@@ -49,15 +51,15 @@ COLUMNS = (
 )
 MODELS = (
     Option("include_families", "Model families", "None chosen: all that suit the table.", "families", None,
-           tuple(f.name for f in FAMILIES)),
+           tuple(f.name for f in FAMILIES if f.extra is None or f.extra.installed)),
     Option("monotone_constraints", "Columns with one direction", "As in age=1, price=-1: predictions never fall, or "
            "never rise, with the column.", "text", ""),
     Option("warm_start", "What is tried first", "What finished runs on tables alike have taught; nothing; or the "
            "winners of an earlier run.", "runs", EXPERIENCE, (EXPERIENCE, NOTHING)),
 )  # fmt: skip
 PLACES = (
-    Option("engine", "Where folds are fitted", "local: this machine. dask, or a scheduler's address (tcp://host:8786): "
-           "a Dask cluster.", "text", "local"),
+    Option("engine", "Where folds are fitted", "On a cluster each worker's threads take folds; needs tabwright[dask].",
+           "engine", LOCAL),
     Option("tracking", "MLflow server that is told", "As in http://host:5000, while the run goes on. Empty: none.",
            "text", ""),
 )  # fmt: skip
@@ -77,6 +79,9 @@ LIMITS = (
     Option("n_jobs", "Cores", "-1 is all of this machine's.", "number", -1),
     Option("seed", "Seed", "The same seed draws the same folds.", "number", 0),
 )  # fmt: skip
+ADDRESS = "address"
+ENGINES = {LOCAL: "this machine", DASK: "Dask: $DASK_SCHEDULER_ADDRESS, or a cluster made for the run",
+           ADDRESS: "Dask: a scheduler's address"}  # fmt: skip
 WHOLE = ("max_models", "n_jobs", "seed")
 
 

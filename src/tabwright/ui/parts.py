@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from html import escape
 from typing import Any
 
 from nicegui import ui
 
+from tabwright.errors import UserError
 from tabwright.ui.actions import Action
 from tabwright.ui.jobs import DONE, FAILED, KILLED, RUNNING
 from tabwright.ui.shell import heading
@@ -121,22 +123,69 @@ def ago(moment: float) -> str:
     return f"{seconds(max(0.0, time.time() - moment))} ago"
 
 
-def tabs(names: Sequence[str], chosen: str | None = None) -> ui.tab_panels:
-    """A row of tabs and the panels under it, to be filled with ``ui.tab_panel(name)``."""
+async def tabs(panels: Mapping[str, Callable[[], Any]], chosen: str | None = None) -> ui.tab_panels:
+    """A row of tabs and the panels under it, each drawn by its function when it is opened first."""
     with ui.tabs().props("align=left inline-label outside-arrows mobile-arrows no-caps") as row:
-        for name in names:
+        for name in panels:
             ui.tab(name)
-    return ui.tab_panels(row, value=chosen if chosen in names else names[0]).props("keep-alive")
+    made = ui.tab_panels(row, value=chosen if chosen in panels else next(iter(panels))).props("keep-alive")
+    with made:
+        boxes = {name: ui.tab_panel(name) for name in panels}
+    waiting = dict(panels)
+
+    async def draw() -> None:
+        build = waiting.pop(str(made.value), None)
+        if build is None:
+            return
+        with boxes[str(made.value)]:
+            try:
+                drawn = build()
+                if inspect.isawaitable(drawn):
+                    await drawn
+            except UserError as error:
+                note(str(error), "error")
+
+    made.on_value_change(draw)
+    await draw()
+    return made
 
 
-def upload(label: str, on_upload: Callable[..., Any], *, accept: str = "", limit: int | None = None) -> None:
-    """A button that takes a file. Quasar's own uploader is not drawn: its parts have no names for screen readers."""
-    made = ui.upload(auto_upload=True, max_file_size=limit, on_upload=on_upload,
-                     on_rejected=lambda: ui.notify("The file is too large, or of another kind.", type="negative"))
+@contextmanager
+def waiting(text: str) -> Iterator[ui.element]:
+    """What is shown until slow work is done; gone afterwards."""
+    with ui.element("div").classes("tw-row") as row:
+        ui.spinner(size="24px").props("aria-hidden=true")
+        soft(text).props("role=status")
+    try:
+        yield row
+    finally:
+        if not row.is_deleted:  # as it is where the page was left
+            row.delete()
+
+
+def upload(label: str, on_upload: Callable[..., Any], *, accept: str = "", limit: int | None = None,
+           zone: ui.element | None = None) -> None:  # fmt: skip
+    """A button that takes a file, which may also be dropped anywhere on ``zone``.
+
+    Quasar's own uploader is not drawn: its parts have no names for screen readers.
+    """
+    button = ui.button(label, icon="upload_file")
+    with zone or nullcontext():  # it must be there, whatever tab is open
+        made = ui.upload(auto_upload=True, max_file_size=limit, on_upload=on_upload,
+                         on_rejected=lambda: ui.notify("The file is too large, or of another kind.", type="negative"))
     made.classes("hidden")
     if accept:
         made.props(f'accept="{accept}"')
-    ui.button(label, icon="upload_file", on_click=lambda: made.run_method("pickFiles"))
+    button.on_click(lambda: made.run_method("pickFiles"))
+    if zone is not None:
+        zone.on("dragover", js_handler="""event => { if (event.dataTransfer.types.includes("Files")) {
+            event.preventDefault(); event.currentTarget.classList.add("over") } }""")
+        zone.on("dragleave", js_handler="""event => { if (!event.currentTarget.contains(event.relatedTarget))
+            event.currentTarget.classList.remove("over") }""")
+        zone.on("drop", lambda: ui.notify("Drop one file at a time.", type="warning"), js_handler=f"""event => {{
+            event.preventDefault(); event.currentTarget.classList.remove("over");
+            const files = [...event.dataTransfer.files];
+            if (files.length === 1) runMethod({made.id}, "addFiles", [files]); else emit() }}""")
 
 
 async def sure(question: str) -> bool:

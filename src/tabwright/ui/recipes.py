@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,31 @@ def split(entry: Entry, parts: tuple[Entry, Entry], share: float, seed: int, by:
     imports = ("from tabwright.data.parts import split_table",)
     makes = (f"table:{parts[0].name}", f"table:{parts[1].name}")
     return Action(f"Split {entry.name}", python, words, imports, makes, (f"table:{entry.name}",))
+
+
+def join(made: Entry, tables: tuple[Entry, Entry], keys: Mapping[str, Any], paths: Sequence[Path]) -> Action:
+    """A table was joined to another; ``paths`` are those of the two and of the outcome."""
+    names = [variable(t.name) for t in tables]
+    options = {k: v for k, v in keys.items() if k != "on"}
+    name = variable(made.name)
+    python = f"{name} = {call('join_tables', *names, repr(keys['on']), **options)}\n{name}.head()"
+    words = command("join", *paths[:2], **keys, out=paths[2])
+    return _made(f"Join {tables[1].name} to {tables[0].name}", python, words, "join_tables", made, tables)
+
+
+def append(made: Entry, tables: Sequence[Entry], by: str, paths: Sequence[Path], *, fill: bool) -> Action:
+    """Tables were put under or beside each other; ``paths`` are theirs and, last, that of the outcome."""
+    names = ", ".join(variable(t.name) for t in tables)
+    name = variable(made.name)
+    python = f"{name} = {call('append_tables', f'[{names}]', repr(by), fill=fill or None)}\n{name}.head()"
+    words = command("append", *paths[:-1], by=by, fill=fill, out=paths[-1])
+    return _made(f"Append {', '.join(t.name for t in tables[1:])} to {tables[0].name}", python, words, "append_tables",
+                 made, tables)  # fmt: skip
+
+
+def _made(title: str, python: str, words: str, function: str, made: Entry, tables: Sequence[Entry]) -> Action:
+    imports = (f"from tabwright.data.joins import {function}",)
+    return Action(title, python, words, imports, (f"table:{made.name}",), tuple(f"table:{t.name}" for t in tables))
 
 
 def compare(entry: Entry, other: Entry, paths: tuple[Path, Path]) -> Action:

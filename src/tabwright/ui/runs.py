@@ -17,9 +17,11 @@ import numpy as np
 from tabwright.audit import Audit, audit
 from tabwright.errors import DataError, RunError
 from tabwright.objectives.design import Design, fold_name
+from tabwright.pipeline import STACK
 from tabwright.schema import Schema
 from tabwright.search.problem import Problem
 from tabwright.search.status import read_status
+from tabwright.store.journal import CandidateRecord
 from tabwright.store.run_dir import RunDir
 from tabwright.stored import load_problem
 from tabwright.types import Array, Floats, Task
@@ -94,6 +96,24 @@ class View:
         return self.audit.leaders[-1].score if self.audit is not None and self.audit.leaders else None
 
 
+def journal(path: Path) -> Audit:
+    """A run's journal, read anew only when it has changed; errors as :func:`tabwright.audit.audit`."""
+    return _journal(path, tuple(_stamp(path / f"journal.sqlite{suffix}") for suffix in ("", "-wal")))
+
+
+@lru_cache(maxsize=32)
+def _journal(path: Path, _stamps: tuple[tuple[int, int], ...]) -> Audit:
+    return audit(path)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
 def view(workspace: Workspace, jobs: Jobs, name: str) -> View:
     """A run of the workspace as it stands; DataError where there is none."""
     path = workspace.existing("runs", name)
@@ -101,7 +121,7 @@ def view(workspace: Workspace, jobs: Jobs, name: str) -> View:
     job = next((j for j in mine if j.kind in ("fit", "resume")), None)
     working = job is not None and job.state == RUNNING
     try:
-        found: Audit | None = audit(path)
+        found: Audit | None = journal(path)
         status = read_status(RunDir(path)) or {}
     except RunError as error:
         if working:
@@ -157,6 +177,11 @@ def failures(found: Audit) -> list[dict[str, Any]]:
     ][::-1]  # fmt: skip
 
 
+def bases(candidate: CandidateRecord) -> tuple[str, ...]:
+    """The candidates that a stacker has learned from; none for others."""
+    return tuple(map(str, candidate.params.get(STACK) or ()))
+
+
 def candidates(found: Audit) -> list[dict[str, Any]]:
     """The leaderboard that the journal alone tells, best first: mean score of the folds that each candidate has.
 
@@ -176,6 +201,7 @@ def candidates(found: Audit) -> list[dict[str, Any]]:
         status = "ok" if len(good) == n_folds else "failed" if bad else "incomplete"
         rows.append({
             "model_id": c.model_id, "family": c.family, "status": status, "origin": c.origin,
+            "stacked_on": ", ".join(bases(c)),
             "score": float(np.mean(list(good.values()))) if good else None, "folds": f"{len(good)}/{n_folds}",
             "weight": weights.get(c.model_id), "fit_seconds": sum(f.seconds for f in mine),
             "peak_memory_mib": max((f.peak_memory_mib for f in mine), default=None),
@@ -270,7 +296,7 @@ def _out_of_fold(path: Path, model_id: str, _changed: float) -> Outcomes:
     run = RunDir.open(path)
     problem, schema = load_problem(run), run.load_schema()
     rows = problem.evaluation_rows()
-    prediction = _prediction(run, problem, members_of(audit(path), model_id))
+    prediction = _prediction(run, problem, members_of(journal(path), model_id))
     classes = tuple(map(str, schema.classes or ()))
     weight = None if problem.weight is None else problem.weight[rows]
     told = f"{len(rows):,} rows of the training table, each predicted by a model that did not learn from it"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 from nicegui import app, run, ui
 
@@ -22,6 +23,14 @@ from tabwright.ui.workspace import Workspace
 P = ParamSpec("P")
 T = TypeVar("T")
 STYLE = (files("tabwright.ui") / "style.css").read_text("utf-8")
+# What scrolls can be scrolled by keyboard, and Quasar's buttons without a text have a name.
+REACHABLE = """new MutationObserver(() => {
+  for (const box of document.querySelectorAll(".q-table__middle, .tw-scroll, .nicegui-code pre"))
+    if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  for (const button of document.querySelectorAll(".nicegui-code-copy:not([aria-label])"))
+    button.setAttribute("aria-label", "Copy");
+}).observe(document.body, {childList: true, subtree: true});"""
 MENU = (
     ("/", "Overview", "home"), ("/data", "Data", "table_chart"), ("/runs", "Runs", "play_circle"),
     ("/models", "Models", "widgets"), ("/notebook", "Notebook", "menu_book"), ("/machine", "Machine", "memory"),
@@ -97,6 +106,7 @@ def session_id() -> str:
 def frame(page: Page) -> Iterator[None]:
     """Header, menu and content."""
     ui.add_css(STYLE)
+    ui.add_body_html(f"<script>{REACHABLE}</script>")
     ui.colors(primary="#1d5fa5", secondary="#14324f", positive="#0b6b3a", negative="#b3261e", warning="#8a5a00")
     dark = ui.dark_mode(value=app.storage.user.get("dark"))
     drawer = ui.left_drawer(value=False, bordered=False)
@@ -149,8 +159,10 @@ def _escaped(text: str) -> str:
 
 async def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do slow work in a thread, so that other users' pages go on."""
-    found = await run.io_bound(work, *args, **kwargs)
-    return cast("T", found)  # None only while the server ends, and then nobody looks
+    found = await run.io_bound(lambda: (work(*args, **kwargs),))
+    if found is None:  # the server ends, or the page was left
+        raise asyncio.CancelledError
+    return found[0]
 
 
 @contextmanager

@@ -6,13 +6,14 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from tabwright.data.delimited import NULLS, ReadOptions
+from tabwright.data.joins import append_tables, join_tables
 from tabwright.data.parts import Shift, compare_tables, split_table, write_table
 from tabwright.data.profile import ColumnProfile, TableProfile, profile
 from tabwright.data.quality import Note
@@ -34,7 +35,7 @@ CELL_CHARS = 200
 
 @dataclass(frozen=True)
 class Source:
-    """Where a table comes from: ``kind`` is upload, path, url, sql, demo or part (of another table)."""
+    """Where a table comes from: ``kind`` is upload, path, url, sql, demo or part (made here, of other tables)."""
 
     kind: str
     value: str
@@ -113,7 +114,7 @@ class Tables:
             raise
 
     def add(self, name: str, frame: pd.DataFrame, of: str) -> Entry:
-        """A table made here, as a part of another."""
+        """A table made here, of others."""
         entry = Entry(self.workspace.reserve("tables", name), Source("part", of), "", created=time.time())
         return self._store(replace(entry, file=str(self.workspace.path("tables", entry.name, "table.parquet"))), frame)
 
@@ -202,6 +203,24 @@ class Tables:
         for part in made:
             self.save(part)
         return made[0], made[1]
+
+    def join(self, name: str, other: str, keys: Mapping[str, Any]) -> Entry:
+        """Join another table to this one; ``keys`` are keyword arguments of :func:`join_tables`."""
+        frame = join_tables(self.frame(name), self.frame(other), **keys, names=(name, other))
+        return self._made(f"{name}-{other}", frame, (name, other))
+
+    def append(self, names: Sequence[str], by: str, *, fill: bool) -> Entry:
+        """Put tables under or beside each other."""
+        frame = append_tables([self.frame(n) for n in names], by, fill=fill, names=names)
+        return self._made(f"{names[0]}-more", frame, names)
+
+    def _made(self, name: str, frame: pd.DataFrame, of: Sequence[str]) -> Entry:
+        """A table made of others; kinds and target of the first go with its columns."""
+        first, made = self.get(of[0]), self.add(name, frame, " and ".join(of))
+        kinds = {k: v for k, v in first.kinds.items() if k in made.columns}
+        made = replace(made, kinds=kinds, target=first.target if first.target in made.columns else None)
+        self.save(made)
+        return made
 
     def compare(self, name: str, other: str) -> tuple[Shift, ...]:
         """How far the columns of another table are from this one's."""

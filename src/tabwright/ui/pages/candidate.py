@@ -12,6 +12,7 @@ from tabwright.ui import charts, curves, parts, recipes
 from tabwright.ui import runs as reading
 from tabwright.ui.actions import Action, command
 from tabwright.ui.pages import quality_parts
+from tabwright.ui.pages.leaderboard import stacked
 from tabwright.ui.shell import Page, Shell, aside, heading
 
 
@@ -23,12 +24,8 @@ async def build(shell: Shell) -> None:
         heading(model_id, 1)
         ui.link(f"Run {name}", f"/runs/{name}").classes("tw-link")
     found = await aside(reading.out_of_fold, path, model_id)
-    panels = parts.tabs(("Quality", "Settings"), shell.query.get("tab"))
-    with panels:
-        with ui.tab_panel("Quality"):
-            quality_parts.show(found)
-        with ui.tab_panel("Settings"):
-            _settings(view, model_id)
+    await parts.tabs({"Quality": lambda: quality_parts.show(found), "Settings": lambda: _settings(view, model_id)},
+                     shell.query.get("tab"))  # fmt: skip
     parts.code(_action(shell, name, model_id))
 
 
@@ -45,6 +42,8 @@ def _settings(view: reading.View, model_id: str) -> None:
         c = candidates[member]
         told = f"{weight:.1%} of the leader" if member != model_id else f"proposed by {c.origin}"
         with parts.card(member, told):
+            if names := reading.bases(c):
+                parts.soft(stacked(member, names))
             values = {"family": c.family, "seed": c.seed, **c.params}
             rows = [{"name": k, "value": f"{v:.6g}" if isinstance(v, float) else str(v)} for k, v in values.items()]
             parts.table([parts.column("name", "Setting"), parts.column("value", "Value")], rows, "name",

@@ -13,32 +13,30 @@ from tabwright.ui.pages.overview import demo
 from tabwright.ui.shell import Page, Shell, aside, busy, heading
 from tabwright.ui.tables import Source
 
-WAYS = ("Upload", "Path", "Web address", "Database", "Demo")
 FORMATS = "CSV, TSV, JSON, JSON lines, Parquet, Feather and Excel, also packed (.gz, .zip, .zst, .bz2, .xz)"
 
 
-def build(shell: Shell) -> None:
-    heading("Data", 1)
+async def build(shell: Shell) -> None:
+    with ui.element("div").classes("tw-drop") as zone:
+        heading("Data", 1)
+        await _content(shell, zone)
+
+
+async def _content(shell: Shell, zone: ui.element) -> None:
     with parts.card("Bring in a table", f"{FORMATS}. Types, separator and decimal sign are found by looking; all of it "
                     "can be changed afterwards."):  # fmt: skip
-        panels = parts.tabs(WAYS)
-        with panels:
-            with ui.tab_panel("Upload"):
-                _upload(shell)
-            with ui.tab_panel("Path"):
-                _one_line(shell, "path", "Path of a file, or of a folder of Parquet files, on this machine")
-            with ui.tab_panel("Web address"):
-                _one_line(shell, "url", "http:// or https:// address of a file")
-            with ui.tab_panel("Database"):
-                _database(shell)
-            with ui.tab_panel("Demo"):
-                parts.soft("California housing, 20,640 districts of the 1990 census: predict the median house value.")
-                ui.button("Bring it in", on_click=lambda: demo(shell))
+        await parts.tabs({
+            "Upload": lambda: _upload(shell, zone),
+            "Path": lambda: _one_line(shell, "path", "Path of a file, or of a folder of Parquet files, on this "
+                                      "machine"),
+            "Web address": lambda: _one_line(shell, "url", "http:// or https:// address of a file"),
+            "Database": lambda: _database(shell), "Demo": lambda: _demo(shell),
+        })  # fmt: skip
     with parts.card("Tables here"):
         _listed(shell)
 
 
-def _upload(shell: Shell) -> None:
+def _upload(shell: Shell, zone: ui.element) -> None:
     limit = shell.context.config
 
     async def taken(event: Any) -> None:
@@ -49,8 +47,9 @@ def _upload(shell: Shell) -> None:
                 entry = await aside(shell.context.tables.upload, event.file.name, path)
             _taken(shell, entry)
 
-    parts.soft(f"Up to {limit.max_upload_mib:,.0f} MiB.")
-    parts.upload("Choose a file", taken, limit=limit.max_upload_bytes)
+    with ui.element("div").classes("tw-target"):
+        parts.upload("Choose a file", taken, limit=limit.max_upload_bytes, zone=zone)
+        parts.soft(f"or drop it anywhere on this page. Up to {limit.max_upload_mib:,.0f} MiB.")
 
 
 def _taken(shell: Shell, entry: Any) -> None:
@@ -80,6 +79,11 @@ def _database(shell: Shell) -> None:
             _taken(shell, await aside(shell.context.tables.bring, source))
 
     button = ui.button("Ask it", on_click=bring)
+
+
+def _demo(shell: Shell) -> None:
+    parts.soft("California housing, 20,640 districts of the 1990 census: predict the median house value.")
+    ui.button("Bring it in", on_click=lambda: demo(shell))
 
 
 @ui.refreshable

@@ -22,9 +22,10 @@ class Front:
         self.shell, self.name = shell, name
         self.working: str | None = None
         self._drawn: tuple[str, bool] | None = None  # the job whose answer is shown, and whether one is under way
-        self._live = True
+        self.shown = False
 
     def show(self) -> None:
+        self.shown = True
         parts.soft("Each point can be delivered without a new search: fewer candidates, or fewer fold models of each, "
                    "exported and measured. None is beaten by another in both score and cost.")  # fmt: skip
         with ui.element("div").classes("tw-row"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nicegui import app, ui
@@ -18,7 +19,8 @@ COLUMNS = {
     "fit_seconds": ("Fit, s", ".1f"), "latency_p50_us": ("One row p50, µs", ".0f"),
     "latency_p99_us": ("One row p99, µs", ".0f"), "size_mib": ("Size, MiB", ".2f"),
     "rows_per_second": ("Rows a second", ",.0f"), "peak_memory_mib": ("Peak memory, MiB", ".0f"),
-    "on_pareto_front": ("On the front", None), "origin": ("Proposed by", None), "status": ("Status", None),
+    "on_pareto_front": ("On the front", None), "origin": ("Proposed by", None), "stacked_on": ("Learned from", None),
+    "status": ("Status", None),
 }  # fmt: skip
 FIRST = ("rank", "model_id", "family", "score", "interval", "weight", "folds", "fit_seconds", "latency_p50_us",
          "size_mib", "status")  # fmt: skip
@@ -32,9 +34,11 @@ class Leaderboard:
         self.shell, self.name = shell, name
         self.extra: dict[str, dict[str, Any]] = {}
         self.measuring: str | None = None  # the job's id
+        self.shown = False
         self._seen: Any = None
 
     def show(self) -> None:
+        self.shown = True
         wanted = [c for c in app.storage.user.get("columns", FIRST) if c in COLUMNS]
         with ui.element("div").classes("tw-row"):
             search = ui.input("Filter").props("clearable dense debounce=200").style("min-width:200px")
@@ -115,13 +119,20 @@ class Leaderboard:
         with self.diagram, parts.card("What the leader is made of"):
             if len(leader.members) < 2:
                 parts.soft(f"{leader.name} alone{_averaged(view.n_folds)}.")
+                for c in found.candidates:
+                    if c.model_id == leader.name and (names := reading.bases(c)):
+                        parts.soft(stacked(c.model_id, names))
                 return
             members = [(m, family.get(m, "?"), w) for m, w in sorted(leader.members, key=lambda p: -p[1])]
             told = "; ".join(f"{m} {w:.0%}" for m, _, w in members)
+            learned = {c.model_id: b for c in found.candidates if c.model_id in dict(leader.members)
+                       and (b := reading.bases(c))}  # fmt: skip
             target = str(reading.schema_of(view.path).target)
-            parts.chart(charts.ensemble(members, view.n_folds, target), f"The ensemble: {told}",
+            parts.chart(charts.ensemble(members, view.n_folds, target, learned), f"The ensemble: {told}",
                         max(200, 34 * len(members)))  # fmt: skip
             parts.soft(f"The leader is the weighted mean of its members{_averaged(view.n_folds)}.")
+            for stacker, names in learned.items():
+                parts.soft(stacked(stacker, names))
 
     def _take_measurements(self, view: reading.View) -> None:
         jobs = self.shell.context.jobs
@@ -158,6 +169,11 @@ class Leaderboard:
             ui.notify("Tick two finished models in the table first.", type="warning")
             return
         ui.navigate.to(f"/runs/{self.name}/compare?a={chosen[0]}&b={chosen[1]}")
+
+
+def stacked(stacker: str, names: Sequence[str]) -> str:
+    """A sentence on what a stacker has learned from."""
+    return f"{stacker} is stacked: it has learned from the columns and what {', '.join(names)} predicted out of fold."
 
 
 def _has_page(row: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from nicegui import ui
 
 from tabwright.ui import parts
 from tabwright.ui.jobs import RUNNING
-from tabwright.ui.pages import machine_experience
+from tabwright.ui.pages import machine_cluster, machine_experience
 from tabwright.ui.shell import Page, Shell, aside, heading
 
 PACKAGES = ("tabwright", "lightgbm", "xgboost-cpu", "xgboost", "catboost", "scikit-learn", "onnxruntime", "numpy",
@@ -58,6 +58,7 @@ class _Machine:
         with parts.card("Log"):
             self.command = parts.soft("Choose a job above.")
             self.log = ui.label().classes("tw-log full-width").props("tabindex=0 role=log aria-label=Log")
+        await machine_cluster.build(self.shell)
         await machine_experience.build(self.shell)
         self._software()
         await self.update()

@@ -14,8 +14,6 @@ from tabwright.ui.pages.model_use import predict_panel, serve_panel
 from tabwright.ui.pages.what_if import what_if
 from tabwright.ui.shell import Page, Shell, aside, busy, heading
 
-TABS = ("Report", "Explain", "What if", "Score a table", "Test", "Serve", "Other languages")
-
 
 async def build(shell: Shell) -> None:
     name = shell.path["name"]
@@ -29,22 +27,12 @@ async def build(shell: Shell) -> None:
         heading(name, 1)
         ui.button("Download the file", icon="file_download", on_click=lambda: ui.download(f"/files/models/{name}"))
     parts.soft(f"Predicts {model.schema.target!r} ({model.metadata['task']}) from {len(model.schema.used)} columns.")
-    panels = parts.tabs(TABS, shell.query.get("tab"))
-    with panels:
-        with ui.tab_panel("Report"):
-            _report(shell, name, model)
-        with ui.tab_panel("Explain"):
-            explain_panel(shell, name, model)
-        with ui.tab_panel("What if"):
-            what_if(shell, name, model)
-        with ui.tab_panel("Score a table"):
-            predict_panel(shell, name)
-        with ui.tab_panel("Test"):
-            _test(shell, name, model)
-        with ui.tab_panel("Serve"):
-            serve_panel(shell, name)
-        with ui.tab_panel("Other languages"):
-            _languages(shell, name)
+    await parts.tabs({
+        "Report": lambda: _report(shell, name, model), "Explain": lambda: explain_panel(shell, name, model),
+        "What if": lambda: what_if(shell, name, model), "Score a table": lambda: predict_panel(shell, name),
+        "Test": lambda: _test(shell, name, model), "Serve": lambda: serve_panel(shell, name),
+        "Other languages": lambda: _languages(shell, name),
+    }, shell.query.get("tab"))  # fmt: skip
 
 
 def _exporting(shell: Shell, name: str) -> None:
@@ -92,9 +80,11 @@ def _report(shell: Shell, name: str, model: Model) -> None:
             parts.figures({k: f"{v:.5g}" for k, v in model.metrics.get("validation", {}).items()})
         with parts.card("Members"):
             rows = [{"model_id": m["model_id"], "family": m["family"], "weight": round(m["weight"], 4),
-                     "folds": m["folds"]} for m in facts.get("members", ())]  # fmt: skip
+                     "folds": m["folds"], "learned": ", ".join(m.get("stacked_on", ()))}
+                    for m in facts.get("members", ())]  # fmt: skip
             parts.table([parts.column("model_id", "Model"), parts.column("family", "Family"),
-                         parts.column("weight", "Weight", number=True), parts.column("folds", "Folds", number=True)],
+                         parts.column("weight", "Weight", number=True), parts.column("folds", "Folds", number=True)]
+                        + [parts.column("learned", "Learned from")] * any(r["learned"] for r in rows),
                         rows, "model_id", "Members")  # fmt: skip
     with parts.card("File"):
         rows = [{"name": k, "value": str(v)} for k, v in (

@@ -85,6 +85,9 @@ class _Form:
             made = ui.number(label, value=option.default, on_change=changed).props(f'debounce=500 hint="{told}"')
         elif option.form == "text":
             made = ui.input(label, value=option.default, on_change=changed).props("debounce=500 stack-label")
+        elif option.form == "engine":
+            self._engine(option)
+            return
         elif option.form == "runs":
             runs = {str(self.shell.context.workspace.path("runs", name)): f"the winners of {name}"
                     for name in self.shell.context.workspace.names("runs")}  # fmt: skip
@@ -103,6 +106,20 @@ class _Form:
         else:
             made = ui.select(["", *self.entry.columns], value="", label=label, with_input=True, on_change=changed)
         made.props(f'hint="{told}"').style("padding-bottom:34px")
+
+    def _engine(self, option: Option) -> None:
+        """Ask for this machine, Dask as it is set up, or the scheduler at an address."""
+
+        async def changed() -> None:
+            address.visible = kind.value == options.ADDRESS
+            self.values[option.name] = (address.value or "").strip() or "tcp://" if address.visible else kind.value
+            await self.refresh()
+
+        kind = ui.select(options.ENGINES, value=option.default, label=option.label, on_change=changed)
+        kind.props(f'hint="{option.told}"').style("padding-bottom:34px")
+        address = ui.input("Scheduler's address", placeholder="tcp://host:8786", on_change=changed)
+        address.props("debounce=500 stack-label")
+        address.visible = False
 
     def _set(self, name: str, value: Any) -> None:
         self.values[name] = value

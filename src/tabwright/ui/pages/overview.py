@@ -13,7 +13,7 @@ from tabwright.ui.tables import Entry, Source, Tables
 SHOWN = 6
 
 
-def build(shell: Shell) -> None:
+async def build(shell: Shell) -> None:
     context = shell.context
     heading("Overview", 1)
     tables, models = context.workspace.names("tables"), context.models.names()
@@ -24,7 +24,7 @@ def build(shell: Shell) -> None:
                         "one file that any language can score."), ui.element("div").classes("tw-row"):  # fmt: skip
             ui.button("Bring in a table", icon="upload", on_click=lambda: ui.navigate.to("/data"))
             ui.button("Try the demo table", icon="science", on_click=lambda: demo(shell)).props("outline")
-        _runs(shell, names[:SHOWN])
+        await _runs(shell, names[:SHOWN])
         _tables(shell, tables[:SHOWN])
         _models(models[:SHOWN])
 
@@ -45,14 +45,15 @@ def _with_target(tables: Tables, entry: Entry) -> Entry:
     return entry
 
 
-def _runs(shell: Shell, names: list[str]) -> None:
+async def _runs(shell: Shell, names: list[str]) -> None:
+    context = shell.context
+    views = await aside(lambda: [runs.view(context.workspace, context.jobs, name) for name in names])
     with parts.card("Runs"):
         if not names:
             parts.empty("No run yet: bring in a table first.")
-        for name in names:
-            view = runs.view(shell.context.workspace, shell.context.jobs, name)
+        for view in views:
             with ui.element("div").classes("tw-row"):
-                ui.link(name, f"/runs/{name}").classes("tw-link")
+                ui.link(view.name, f"/runs/{view.name}").classes("tw-link")
                 parts.badge(view.state)
                 parts.soft(f"{view.metric} {parts.number(view.score)}" if view.score is not None else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
@@ -15,7 +16,6 @@ from tabwright.ui.pages.live import Live
 from tabwright.ui.shell import Page, Shell, aside, heading
 
 EVERY_S = 1.0
-TABS = ("Leaderboard", "Front", "Families", "Failures", "Time line", "Settings", "Log")
 
 
 async def build(shell: Shell) -> None:
@@ -28,13 +28,14 @@ class _Run:
     def __init__(self, shell: Shell, name: str) -> None:
         self.shell, self.name = shell, name
         self.was: str | None = None
+        self.panes: dict[str, _Pane] = {}
         self.live, self.board, self.front = Live(shell), Leaderboard(shell, name), Front(shell, name)
 
     def read(self) -> reading.View:
         return reading.view(self.shell.context.workspace, self.shell.context.jobs, self.name)
 
     async def show(self) -> None:
-        view = await aside(self.read)
+        self.view = view = await aside(self.read)
         with ui.element("div").classes("tw-head"):
             with ui.element("div").classes("tw-row").style("width:auto"):
                 heading(self.name, 1)
@@ -42,24 +43,41 @@ class _Run:
             self.buttons = ui.element("div").classes("tw-row").style("width:auto")
         self.told = ui.element("div").classes("full-width")
         self.live.show(view)
-        panels = parts.tabs(TABS, self.shell.query.get("tab"))
-        with panels:
-            with ui.tab_panel("Leaderboard"):
-                self.board.show()
-            with ui.tab_panel("Front"):
-                self.front.show()
-            with ui.tab_panel("Families"):
-                self.families = ui.element("div").classes("full-width")
-            with ui.tab_panel("Failures"):
-                self.failures = ui.element("div").classes("full-width")
-            with ui.tab_panel("Time line"):
-                self.line = ui.element("div").classes("tw-scroll")
-            with ui.tab_panel("Settings"):
-                self.settings = ui.element("div").classes("full-width")
-            with ui.tab_panel("Log"):
-                self.log = ui.label().classes("tw-log full-width").props("tabindex=0 role=log aria-label=Log")
-        await self.update(view)
+        self._turn(view)
+        self.live.update(view)
+        panels = await parts.tabs({
+            "Leaderboard": self._board, "Front": self._front, "Families": lambda: self._pane("Families", _families),
+            "Failures": lambda: self._pane("Failures", _failures),
+            "Time line": lambda: self._pane("Time line", _line),
+            "Settings": lambda: self._pane("Settings", self._settings), "Log": self._log,
+        }, self.shell.query.get("tab"))  # fmt: skip
+        self.open = str(panels.value)
+        panels.on_value_change(self._opened)
         ui.timer(EVERY_S, self.tick)
+
+    async def _opened(self, event: Any) -> None:
+        self.open = str(event.value)
+        self._fill()
+
+    async def _board(self) -> None:
+        self.board.show()
+        await self.board.update(self.view)
+
+    def _front(self) -> None:
+        self.front.show()
+        self.front.update(self.view)
+
+    def _log(self) -> None:
+        self.log = ui.label().classes("tw-log full-width").props("tabindex=0 role=log aria-label=Log")
+        self._read_log()
+
+    def _read_log(self) -> None:
+        job = self.view.job
+        self.log.text = "No job of this workspace." if job is None else self.shell.context.jobs.log(job)
+
+    def _pane(self, name: str, draw: Callable[[reading.View], None]) -> None:
+        self.panes[name] = _Pane(ui.element("div").classes("tw-stack tw-scroll"), draw)
+        self.panes[name].fill(self.view)
 
     async def tick(self) -> None:
         """Look again; what is finished changes no more, and is looked at only for a new job."""
@@ -69,28 +87,26 @@ class _Run:
 
     async def update(self, view: reading.View) -> None:
         """Show the run as it stands now."""
+        self.view = view
         if view.state != self.was:
             self._turn(view)
-        self.was = view.state
         self.live.update(view)
-        self.log.text = self.shell.context.jobs.log(view.job) if view.job is not None else "No job of this workspace."
-        await self.board.update(view)
-        self.front.update(view)
-        if view.audit is None:
-            return
-        self._fill(self.families, _families, view)
-        self._fill(self.failures, _failures, view)
-        if not view.is_live:
-            self._fill(self.line, _line, view)
-            self._fill(self.settings, self._settings, view)
+        if self.board.shown:
+            await self.board.update(view)
+        if self.front.shown:
+            self.front.update(view)
+        self._fill()
 
-    def _fill(self, where: ui.element, how: Any, view: reading.View) -> None:
-        where.clear()
-        with where:
-            how(view)
+    def _fill(self) -> None:
+        """Bring the tab that is open up to date."""
+        if self.open in self.panes:
+            self.panes[self.open].fill(self.view)
+        elif self.open == "Log":
+            self._read_log()
 
     def _turn(self, view: reading.View) -> None:
         """The run has begun or ended: other buttons, another state."""
+        self.was = view.state
         self.state.clear()
         with self.state:
             parts.badge(view.state)
@@ -154,6 +170,25 @@ class _Run:
             parts.code(made[-1], opened=True)
 
 
+class _Pane:
+    """What a tab shows of the journal; drawn anew only when that, or the run's state, has changed."""
+
+    def __init__(self, where: ui.element, draw: Callable[[reading.View], None]) -> None:
+        self.where, self.draw = where, draw
+        self.drawn: tuple[Any, str] | None = None
+
+    def fill(self, view: reading.View) -> None:
+        if self.drawn is not None and self.drawn[0] is view.audit and self.drawn[1] == view.state:
+            return
+        self.drawn = (view.audit, view.state)
+        self.where.clear()
+        with self.where:
+            if view.audit is None:
+                parts.empty("The run has not begun.")
+            else:
+                self.draw(view)
+
+
 def _families(view: reading.View) -> None:
     assert view.audit is not None
     rows = [
@@ -192,6 +227,9 @@ def _failures(view: reading.View) -> None:
 
 def _line(view: reading.View) -> None:
     assert view.audit is not None
+    if view.is_live:
+        parts.empty("It is drawn when the run has ended.")
+        return
     if not view.audit.folds:
         parts.empty("No fold was finished.")
         return

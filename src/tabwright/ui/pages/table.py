@@ -11,13 +11,12 @@ from nicegui import ui
 from tabwright.data.profile import ColumnProfile, TableProfile
 from tabwright.types import Kind
 from tabwright.ui import charts, parts, recipes
-from tabwright.ui.pages import table_parts
+from tabwright.ui.pages import table_join, table_parts
 from tabwright.ui.shell import Page, Shell, aside, heading
 from tabwright.ui.tables import Entry
 
 KINDS = [str(k) for k in Kind if k is not Kind.CONSTANT]
 BAR_HEIGHT = 26
-TABS = ("Columns", "Rows", "Quality", "Set-up", "Split and compare")
 
 
 async def build(shell: Shell) -> None:
@@ -28,23 +27,21 @@ async def build(shell: Shell) -> None:
     parts.figures({"rows": f"{entry.rows:,}", "columns": f"{len(entry.columns):,}", "from": entry.source.kind})
     for text in entry.notes:
         parts.note(text)
-    panels = parts.tabs(TABS, shell.query.get("tab"))
-    with panels:
-        with ui.tab_panel("Columns"):
-            await _columns(shell, entry.name)
-        with ui.tab_panel("Rows"):
-            table_parts.rows(shell, entry)
-        with ui.tab_panel("Quality"):
-            await _quality(shell, entry.name)
-        with ui.tab_panel("Set-up"):
-            await table_parts.setup(shell, entry)
-        with ui.tab_panel("Split and compare"):
-            table_parts.split(shell, entry)
-            table_parts.compare(shell, entry)
+    await parts.tabs({
+        "Columns": lambda: _columns(shell, entry.name), "Rows": lambda: table_parts.rows(shell, entry),
+        "Quality": lambda: _quality(shell, entry.name), "Set-up": lambda: table_parts.setup(shell, entry),
+        "Split and compare": lambda: _split_and_compare(shell, entry),
+        "Join and append": lambda: table_join.build(shell, entry),
+    }, shell.query.get("tab"))  # fmt: skip
+
+
+def _split_and_compare(shell: Shell, entry: Entry) -> None:
+    table_parts.split(shell, entry)
+    table_parts.compare(shell, entry)
 
 
 @ui.refreshable
-async def _columns(shell: Shell, name: str) -> None:
+def _columns(shell: Shell, name: str) -> None:
     tables = shell.context.tables
     entry = tables.get(name)
 
@@ -55,7 +52,20 @@ async def _columns(shell: Shell, name: str) -> None:
 
     ui.select(list(entry.columns), value=entry.target, label="Column to predict (target)", with_input=True,
               clearable=True, on_change=choose).classes("full-width").style("max-width:420px")  # fmt: skip
-    found = await aside(tables.profile, name)
+    with ui.element("div").classes("full-width tw-stack") as where:
+        pass
+
+    async def fill() -> None:
+        with where, shell.telling():
+            with parts.waiting(f"{len(entry.columns):,} columns are being looked at…"):
+                found = await aside(tables.profile, name)
+            _profiled(shell, entry, found)
+
+    ui.timer(0.05, fill, once=True)  # the page is there before a large table has been looked at
+
+
+def _profiled(shell: Shell, entry: Entry, found: TableProfile) -> None:
+    tables, name = shell.context.tables, entry.name
     if found.problem:
         parts.note(found.problem, "error")
     made = parts.table(_head(entry), [_row(c, found.rows) for c in found.columns], "name", "Columns", page=100)

@@ -21,13 +21,14 @@ ENCODINGS = {"": "found by looking", "utf-8": "UTF-8", "cp1252": "Windows-1252",
              "utf-16": "UTF-16", "shift_jis": "Shift JIS", "gb18030": "GB 18030"}  # fmt: skip
 
 
-def rows(shell: Shell, entry: Entry) -> None:
+async def rows(shell: Shell, entry: Entry) -> None:
     """The rows, a page at a time, whatever their number."""
     tables = shell.context.tables
     names = list(entry.columns)[:SHOWN_COLUMNS]
     if len(entry.columns) > SHOWN_COLUMNS:
         parts.soft(f"The first {SHOWN_COLUMNS} of {len(entry.columns):,} columns.")
-    numeric = set(tables.frame(entry.name).head(100).select_dtypes("number").columns)
+    frame = await aside(tables.frame, entry.name)
+    numeric = set(frame.head(100).select_dtypes("number").columns)
     columns = [parts.column("#", "#", number=True, sort=False)]
     columns += [parts.column(f"c{j}", name, number=name in numeric) for j, name in enumerate(names)]
     made = parts.table(columns, [], "#", f"Rows of {entry.name}")
