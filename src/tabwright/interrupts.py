@@ -22,9 +22,12 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
-def when_orphaned(act: Callable[[], object]) -> None:
-    """Call ``act`` from a thread, at most half a second after the process that is now the parent has ended."""
-    parent = os.getppid()
+def when_orphaned(act: Callable[[], object], parent: int | None = None) -> None:
+    """Call ``act`` from a thread, at most half a second after the parent process has ended.
+
+    ``parent`` is its id, for a process that may be orphaned before it calls this.
+    """
+    parent = os.getppid() if parent is None else parent
 
     def watch() -> None:
         while os.getppid() == parent:

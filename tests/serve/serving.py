@@ -129,6 +129,7 @@ def serving(*arguments: object, **environment: str) -> Iterator[Server]:
             process.kill()
             process.wait()
             reader.join(timeout=10)
+            assert not reader.is_alive(), "a process of the server's has outlived it"  # closing the pipe would wait
             process.stdout.close()
 
 

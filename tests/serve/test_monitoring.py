@@ -277,6 +277,7 @@ def test_counts_of_all_processes(models):
         workers = [k for k in found if k[0] == "tabwright_worker_resident_bytes"]
         assert len(workers) == 2 and all(1e7 < found[k] < 1e9 for k in workers)
         assert all(found["tabwright_worker_cpu_seconds_total", k[1]] > 0 for k in workers)
-        os.kill(run.workers()[0], signal.SIGKILL)  # its counts stay
-        run.wait_for(lambda: len(run.workers()) == 2)
+        killed = run.workers()[0]
+        os.kill(killed, signal.SIGKILL)  # its counts stay
+        run.wait_for(lambda: killed not in run.workers() and len(run.workers()) == 2)
         assert scraped(run)["tabwright_requests_total", "200", "sum"] == 31

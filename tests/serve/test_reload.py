@@ -150,7 +150,7 @@ def test_reloading_and_killing_workers_gives_no_wrong_answer(tmp_path, make_mode
             thread.join()
         assert wrong == []
         assert len(seen) == 2
-        assert broken[0] <= 2 * len(threads)  # only those that a killed worker held
+        assert broken[0] <= 4 * len(threads)  # those that a killed worker held or had yet to take
         run.wait_for(lambda: len(run.workers()) == 2)
         stored = run.post("/feedback", json={"id": run.post("/predict", json=ROW).json()["ids"][0], "outcome": 3.0})
         assert stored.status_code == 200
@@ -175,6 +175,12 @@ def test_workers_of_a_killed_server_end(tmp_path, make_model):
         run.process.kill()
         run.process.wait()
         run.wait_for(lambda: not any(alive(pid) for pid in workers))
+
+
+def test_a_process_that_was_orphaned_before_it_looks_ends_too():
+    code = ("import os, time; from tabwright.interrupts import when_orphaned; "
+            "when_orphaned(lambda: os._exit(7), os.getppid() + 1); time.sleep(30)")  # fmt: skip
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=25).returncode == 7
 
 
 def alive(pid):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -70,5 +71,6 @@ def create() -> Application:
 
     One whose supervisor was killed ends in good order, rather than to hold the port for ever.
     """
-    when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    supervisor = multiprocessing.parent_process()
+    when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), None if supervisor is None else supervisor.pid)
     return Application(Config.from_environment())
