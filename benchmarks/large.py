@@ -1,16 +1,16 @@
 """Tables larger than memory.
 
     python benchmarks/large.py generate DIR --rows 50000000
-    python benchmarks/large.py run DIR --seconds 1800 --memory-mib 4096
+    python benchmarks/large.py run DIR --seconds 1800 --memory-mib 4096 [--engine tcp://SCHEDULER:8786]
     python benchmarks/large.py sample DIR --seconds 300 --share 0.01
     python benchmarks/large.py growth DIR --rows 10000,100000,1000000,10000000 --seconds 60
 
 ``generate`` writes 30 columns (numbers, small integers, categories of 5 to 5,000 values) and a target of two classes,
 by 1,000,000 rows a file, and ``DIR.test.parquet``. ``run`` trains on the folder, exports, scores the folder with the
 command, and scores the test rows; as root it does so in a control group that holds the process and its children to the
-memory (the page cache included). ``sample`` trains in memory on a part of the rows. ``growth`` fits ever larger tables
-(made in memory) beside LightGBM's defaults on all cores. Memory is told as the greatest sum of what the processes hold
-for themselves (resident without mapped files).
+memory (the page cache included; Dask's workers have limits of their own). ``sample`` trains in memory on a part of the
+rows. ``growth`` fits ever larger tables (made in memory) beside LightGBM's defaults on all cores. Memory is told as the
+greatest sum of what the processes hold for themselves (resident without mapped files).
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ def run(args: argparse.Namespace) -> None:
     from tabwright import AutoMLClassifier
 
     print(confine(args.memory_mib))
-    made = AutoMLClassifier(max_runtime_secs=args.seconds, max_memory_mib=args.memory_mib, sort_metric="roc_auc")
+    made = AutoMLClassifier(max_runtime_secs=args.seconds, max_memory_mib=args.memory_mib, sort_metric="roc_auc",
+                            engine=args.engine)  # fmt: skip
     began = time.monotonic()
     with watched() as peak:
         made.fit(args.dir, target="y")
@@ -220,6 +221,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--memory-mib", type=float, default=4096.0)
     parser.add_argument("--share", type=float, default=0.01)
+    parser.add_argument("--engine", default="local", help="address of a Dask scheduler, whose workers share the rows")
     args = parser.parse_args()
     args.rows_list = [int(n) for n in args.rows.split(",")]
     args.rows = args.rows_list[0]
