@@ -12,7 +12,7 @@ SECONDS_DEMO ?= 60
 	touch $@
 
 .venv/dev: .venv/run
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dask,serve,postgres]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dask,neural,postgres,serve]' --group dev
 	touch $@
 
 demo: .venv/run

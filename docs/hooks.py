@@ -22,7 +22,8 @@ def families() -> str:
     from tabwright.models import FAMILIES
 
     return _table(("name", "", "tasks", "searched", "source"), (
-        (f"`{f.name}`", f.title, ", ".join(sorted(f.tasks)), ", ".join(f"`{p}`" for p in f.space), _source(f.source))
+        (f"`{f.name}`", f.title + (f" (extra `{f.extra.name}`)" if f.extra else ""), ", ".join(sorted(f.tasks)),
+         ", ".join(f"`{p}`" for p in f.space), _source(f.source))
         for f in FAMILIES
     ))  # fmt: skip
 

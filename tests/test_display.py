@@ -32,7 +32,9 @@ def test_progress_tells_where_a_run_stands():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("path", TUTORIALS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, id=p.stem, marks=() if p.stem == "fraud" else pytest.mark.slow) for p in TUTORIALS]
+)
 def test_tutorials_run(path, tmp_path, monkeypatch):
     monkeypatch.setenv("TUTORIAL_SECS", "8")
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")

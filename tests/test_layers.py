@@ -8,11 +8,13 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "tabwright"
 LAYERS = (
     ("errors", "types", "clock", "interrupts", "datasets", "__init__"),
-    ("space", "seal", "codec", "timestamps", "names", "ort", "database", "shapley", "charts", "conformal", "plugins"),
+    ("space", "seal", "codec", "timestamps", "names", "ort", "database", "shapley", "charts", "conformal", "lean"),
+    ("plugins",),
     ("coerce", "signature"),
     ("schema",),
     ("reference", "rows", "reasons"),
     ("onnx",),
+    ("calibration",),
     ("metrics", "data", "models", "curves"),
     ("features",),
     ("pipeline",),

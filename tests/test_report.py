@@ -44,7 +44,7 @@ class Page(HTMLParser):
             self.headings.append(data)
 
 
-@pytest.fixture(scope="module", params=["price", "two", "level"])
+@pytest.fixture(scope="module", params=["price", "two", pytest.param("level", marks=pytest.mark.slow)])
 def made(request, tmp_path_factory):
     frame = mixed_frame(400, seed=3)
     signal = np.nan_to_num(frame["amount"].to_numpy(float)) + 4 * (frame["colour"] == "red") + frame["count"] / 10

@@ -93,8 +93,8 @@ class Finished:
         """Make another design the leader."""
         self.design, self._scorer = design, None
         self.state.lead(design.weights)
-        self.ensemble = with_threshold(assemble(self.run, self.problem, design, self.state.leader.name), self.problem,
-                                        self.state)  # fmt: skip
+        self.ensemble = as_led(assemble(self.run, self.problem, design, self.state.leader.name), self.problem,
+                               self.state)  # fmt: skip
         self.metrics = out_of_fold_metrics(self.problem, self.state, self.ensemble.threshold)
         self.profiles.clear()
 
@@ -117,7 +117,7 @@ class Finished:
         validation = f"Validated on {folds} folds." if folds > 1 else "Validated on one hold-out."
         return CardFacts(
             self.schema, self.problem.task, len(self.problem.y), self.problem.metric.name, self.metrics,
-            [(m.model_id, m.family, m.weight, len(m.folds)) for m in self.ensemble.members], validation,
+            [(m.title, m.family, m.weight, len(m.folds)) for m in self.ensemble.members], validation,
             time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(clock.now())), interval,
             {p: version(p) for p in ("tabwright", "onnx", "numpy")}, self.notes,
         )  # fmt: skip
@@ -134,17 +134,18 @@ class Finished:
         entries = [self.state.entries.get(m.model_id) for m in ensemble.members]
         if any(entry is None or entry.prediction is None for entry in entries):
             return None
-        return self.state.blend(tuple((m.model_id, m.weight) for m in ensemble.members))
+        mean = self.state.mean(tuple((m.model_id, m.weight) for m in ensemble.members))
+        return mean if ensemble.calibration is None else ensemble.calibration.apply(mean)
 
 
-def with_threshold(ensemble: Ensemble, problem: Problem, state: State) -> Ensemble:
-    """The ensemble with the threshold that is best for the metric, out of fold."""
+def as_led(ensemble: Ensemble, problem: Problem, state: State) -> Ensemble:
+    """The leader's ensemble, calibrated, with the threshold that is best for the metric, out of fold."""
     if state.leader.prediction is None:
         return ensemble
     rows = problem.evaluation_rows()
     weight = None if problem.weight is None else problem.weight[rows]
     threshold = best_threshold(problem.metric, problem.user_y(rows), state.leader.prediction, weight)
-    return replace(ensemble, threshold=threshold)
+    return replace(ensemble, threshold=threshold, calibration=state.calibration(state.leader.weights))
 
 
 def out_of_fold_metrics(problem: Problem, state: State, threshold: float) -> dict[str, float]:

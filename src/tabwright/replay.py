@@ -16,8 +16,8 @@ from tabwright.engine.local import LocalEngine
 from tabwright.errors import RunError
 from tabwright.finished import Finished
 from tabwright.models.base import Fitted
+from tabwright.models.epochs import SCHEDULE
 from tabwright.models.fitting import ROUNDS
-from tabwright.models.mlp import SCHEDULE
 from tabwright.objectives.design import fold_name
 from tabwright.pipeline import Candidate
 from tabwright.store.journal import CandidateRecord, FoldRecord, Journal
@@ -86,16 +86,17 @@ def _fit_again(recorded: Finished, new: RunDir, tell: Callable[[str], None]) -> 
     journal = new.journal()
     engine = LocalEngine(max(1, recorded.config.cores), 1, recorded.config.max_memory_mib, new.path / "workers.log")
     try:
-        jobs = _jobs(recorded, journal)
+        levels = _jobs(recorded, journal)
         engine.open(new.path)
-        waiting = len(jobs)
-        while waiting:
-            while jobs and engine.free():
-                engine.submit(jobs.pop(0))
-            for outcome in engine.poll(1.0):
-                _record(outcome, journal)
-                waiting -= 1
-                tell(f"{outcome.job.candidate.model_id} {fold_name(outcome.job.fold)}: {outcome.seconds:.1f} s")
+        for jobs in levels:
+            waiting = len(jobs)
+            while waiting:
+                while jobs and engine.free():
+                    engine.submit(jobs.pop(0))
+                for outcome in engine.poll(1.0):
+                    _record(outcome, journal)
+                    waiting -= 1
+                    tell(f"{outcome.job.candidate.model_id} {fold_name(outcome.job.fold)}: {outcome.seconds:.1f} s")
         leader = recorded.state.leader
         journal.add_leader(leader.name, leader.score, leader.weights)
     finally:
@@ -103,13 +104,20 @@ def _fit_again(recorded: Finished, new: RunDir, tell: Callable[[str], None]) -> 
         journal.close()
 
 
-def _jobs(recorded: Finished, new: Journal) -> list[FoldJob]:
-    jobs: list[FoldJob] = []
-    for member in recorded.ensemble.members:
-        c = recorded.state.entries[member.model_id].candidate
-        new.add_candidate(CandidateRecord(c.model_id, c.family, c.params, c.seed, c.origin, clock.now()))
-        jobs.extend(FoldJob(_as_trained(c, f.model), k, UNLIMITED_S) for k, f in enumerate(member.folds))
-    return jobs
+def _jobs(recorded: Finished, new: Journal) -> list[list[FoldJob]]:
+    """The folds of the leader's candidates, first of what others are stacked on."""
+    members = recorded.ensemble.members
+    bases = {m.model_id: m for member in members for m in member.folds[0].stacked}
+    levels = [[*bases.values(), *(m for m in members if not m.stacked_on and m.model_id not in bases)],
+              [m for m in members if m.stacked_on]]  # fmt: skip
+    out: list[list[FoldJob]] = []
+    for level in levels:
+        out.append([])
+        for member in level:
+            c = recorded.state.entries[member.model_id].candidate
+            new.add_candidate(CandidateRecord(c.model_id, c.family, c.params, c.seed, c.origin, clock.now()))
+            out[-1].extend(FoldJob(_as_trained(c, f.model), k, UNLIMITED_S) for k, f in enumerate(member.folds))
+    return out
 
 
 def _as_trained(candidate: Candidate, model: Fitted) -> Candidate:

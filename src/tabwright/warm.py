@@ -16,7 +16,7 @@ from tabwright.meta.experience import Experience, Result, place
 from tabwright.meta.features import meta_features
 from tabwright.models.base import Family
 from tabwright.models.fitting import ROUNDS
-from tabwright.pipeline import FEATURES, TEACHER
+from tabwright.pipeline import FEATURES, STACK, TARGET, TEACHER
 from tabwright.schema import Schema
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
@@ -106,11 +106,11 @@ def _with_store(use: Callable[[Experience], T], patience_s: float = PATIENCE_S) 
 
 def _plain(entry: Entry) -> bool:
     """Whether a candidate's parameters alone tell how it was made."""
-    return not {TEACHER, ROUNDS} & entry.candidate.params.keys() and ":" not in entry.candidate.family
+    return not {TEACHER, ROUNDS, STACK} & entry.candidate.params.keys() and ":" not in entry.candidate.family
 
 
 def _params(params: Params) -> Params:
-    return {name: value for name, value in params.items() if name != FEATURES}
+    return {name: value for name, value in params.items() if name not in (FEATURES, TARGET)}
 
 
 def _of_run(path: str, table: Table, problem: Problem, families: Sequence[Family]) -> Advice:

@@ -58,10 +58,12 @@ def _held_out(finished: Finished, classes: Array, sizes: list[int], whole: Subje
     """Scores rows, fold after fold, each by the fold models that were not trained on it."""
     whole_design = Design.whole(finished.design.weights, finished.problem.n_folds)
     ensemble = assemble(finished.run, finished.problem, whole_design, finished.ensemble.name)
-    ensemble = replace(ensemble, threshold=finished.ensemble.threshold)
+    ensemble = replace(
+        ensemble, threshold=finished.ensemble.threshold, calibration=finished.ensemble.calibration
+    )
     by_fold = []
     for k in range(len(sizes)):
-        members = tuple(replace(m, folds=(m.folds[k],)) for m in ensemble.members)
+        members = tuple(m.of_fold(k) for m in ensemble.members)
         by_fold.append(subject_of(finished, replace(ensemble, members=members), classes) if members else whole)
     ends = np.cumsum([0, *sizes])
 

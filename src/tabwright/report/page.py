@@ -95,7 +95,7 @@ def _summary(finished: Finished, board: pd.DataFrame) -> str:
     if math.isfinite(leader["latency_p50_us"]):
         facts += [("one row, median", f"{number(leader['latency_p50_us'])} µs"),
                   ("exported file", f"{leader['size_mib']:.2f} MiB")]  # fmt: skip
-    members = pd.DataFrame([(m.model_id, m.family, m.weight, len(m.folds)) for m in finished.ensemble.members],
+    members = pd.DataFrame([(m.title, m.family, m.weight, len(m.folds)) for m in finished.ensemble.members],
                            columns=["member", "family", "weight", "fold models"])  # fmt: skip
     notes = "".join(f'<li class="warn">{escape(n)}</li>' for n in finished.notes)
     honest = ('<p class="soft">Every row is scored by models that had not seen it; the score is corrected for the '
