@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import gc
 import ipaddress
 import json
 import os
@@ -286,6 +287,8 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
         connect("tcp://127.0.0.1:9", 1)
     with pytest.raises(OptionError, match=r"name the certificates in Dask's configuration"):
         connect("tls://127.0.0.1:9", 1)
+    left = [o for o in gc.get_objects() if distributed.Client in type(o).__mro__ and o.status != "closed"]
+    assert not left  # the garbage collector would close them, at a time when Dask may hold its lock
 
 
 def test_a_cluster_without_usable_workers_is_said(small, tmp_path, monkeypatch):

@@ -94,8 +94,17 @@ def _existing(client: Any) -> Connection:
 
 
 def _remote(distributed: Any, address: str) -> Connection:
+    class Client(distributed.Client):  # type: ignore[misc]
+        def start(self, **kwargs: Any) -> None:
+            """Closed where it can't connect: one that the garbage collector closes may wait for its own lock."""
+            try:
+                super().start(**kwargs)
+            except BaseException:
+                self.close()
+                raise
+
     try:
-        client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False, name="tabwright")
+        client = Client(address, timeout=CONNECT_S, set_as_default=False, name="tabwright")
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
         fix = "start a scheduler there ('dask scheduler'), or correct the address"
