@@ -10,7 +10,7 @@ from tabwright import AutoMLClassifier, AutoMLRegressor, load_model
 from tabwright.cli.main import main
 from tabwright.errors import OptionError
 from tabwright.objectives.measure import measure
-from tabwright.pipeline import TEACHER, graph_inputs
+from tabwright.pipeline import FEATURES, NO_TEXT, TEACHER, graph_inputs
 
 
 def waves(n=900, seed=0):
@@ -104,6 +104,21 @@ def test_a_student_learns_from_its_teacher(fast):
     for entry in students:
         assert {m for m, _ in entry.candidate.params[TEACHER]} <= set(fast._finished.state.entries)
         assert entry.score < 0.5 * np.std(waves()[1])
+
+
+def test_text_is_done_without_where_finding_its_words_takes_longer_than_the_limit():
+    rng = np.random.default_rng(0)
+    words = np.array("good bad fine poor nice awful sound broken lovely hated".split())
+    picked = rng.integers(0, 10, (400, 40))
+    X = pd.DataFrame({"review": [" ".join(row) for row in words[picked]], "x": rng.normal(size=400)})
+    y = ((picked % 2 == 0).sum(axis=1) - 20 + 3 * X["x"] > 0).astype(int)
+    made = AutoMLClassifier(max_runtime_secs=None, max_models=6, nfolds=2, progress=False,
+                            include_families=["lightgbm", "mlp"], constraints={"latency_us": 12}).fit(X, y)  # fmt: skip
+    lean = [e for e in made._finished.state.finished() if e.candidate.origin == "lean"]
+    assert {e.candidate.family for e in lean} == {"lightgbm", "mlp"}
+    assert all(e.candidate.params[FEATURES] == NO_TEXT for e in lean)
+    cheap = made._finished.run.cost_path(lean[0].candidate.model_id).read_text("utf-8")
+    assert "review" not in cheap
 
 
 @pytest.mark.parametrize("classes", [pytest.param(2, marks=pytest.mark.slow), 4])

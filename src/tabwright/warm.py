@@ -105,8 +105,10 @@ def _with_store(use: Callable[[Experience], T], patience_s: float = PATIENCE_S) 
 
 
 def _plain(entry: Entry) -> bool:
-    """Whether a candidate's parameters alone tell how it was made."""
-    return not {TEACHER, ROUNDS, STACK} & entry.candidate.params.keys() and ":" not in entry.candidate.family
+    """Whether a candidate's parameters alone tell how it was made, and lie in its family's space."""
+    candidate = entry.candidate
+    derived = candidate.origin == "lean" or {TEACHER, ROUNDS, STACK} & candidate.params.keys()
+    return not derived and ":" not in candidate.family
 
 
 def _params(params: Params) -> Params:

@@ -49,6 +49,7 @@ from tabwright.pipeline import (
     FEATURES,
     FULL,
     LOGARITHM,
+    NO_TEXT,
     TARGET,
     TEACHER,
     FoldModel,
@@ -103,6 +104,8 @@ class Session:
         recipe = RECIPES[kind.view].with_users(self.transformers)
         if job.candidate.params.get(FEATURES) == FULL:
             recipe = recipe.with_interactions(self._interactions())
+        elif job.candidate.params.get(FEATURES) == NO_TEXT:
+            recipe = recipe.without("text")
         if self.monotone:  # features derived from a constrained column would go round the constraint
             recipe = recipe.without("coordinates", "spatial_mean")
         train_rows, valid_rows = self.rows(job.fold)

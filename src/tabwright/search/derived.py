@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from tabwright.data.table import Table
 from tabwright.models.fitting import ROUNDS
 from tabwright.objectives.cost import P99, Single
-from tabwright.pipeline import FEATURES, PLAIN, TEACHER, Candidate
+from tabwright.pipeline import FEATURES, FULL, NO_TEXT, PLAIN, TEACHER, Candidate
 from tabwright.search.portfolio import BOOSTED
 from tabwright.search.state import Entry, State
 from tabwright.store.run_dir import RunDir
-from tabwright.types import Params
+from tabwright.types import Kind, Params
 
 ROOM = 0.9  # of a latency limit, that a single model should take at most
 MAX_RATE = 0.3
 FEWEST_ROUNDS = 20
+NARROWEST = 16  # units of a network's layers
 STUDENT_TIME = 0.45  # of the budget, after which the leader is good enough to teach
-STUDENT_FAMILIES = ("lightgbm", "xgboost")
+STUDENT_FAMILIES = ("lightgbm", "xgboost", "mlp")
 FREE_SHARES = (0.35, 1.0)  # of the teacher's best member's latency, for students where no limit is set
 
 
@@ -75,10 +78,10 @@ class Derived:
         return Single.read(self.run.cost_path(model_id))
 
     def _lean(self, state: State) -> None:
-        """Fewer rounds at a higher rate for a boosted default that alone takes longer than the limit."""
-        for entry in state.finished():
+        """A smaller model of a default that alone takes longer than the limit, once its first fold has told so."""
+        for entry in state.entries.values():
             name, measured = entry.candidate.family, self.single(entry.candidate.model_id)
-            if name not in BOOSTED or name in self.leaned or measured is None or entry.candidate.origin != "default":
+            if name in self.leaned or measured is None or not entry.scores or entry.candidate.origin != "default":
                 continue
             self.leaned.add(name)
             if measured.latency_us > ROOM * self._latency_limit:
@@ -87,39 +90,64 @@ class Derived:
                     self.queue.append(Idea(name, fitting, "lean"))
 
     def _fit_into(self, limit: float, entry: Entry, measured: Single) -> Params | None:
-        """A boosted candidate's parameters with so many rounds that a limit is kept; None if none would."""
-        rounds = sum(entry.iterations) / max(1, len(entry.iterations))
+        """A candidate's parameters, changed such that a limit is kept; None where that is not known how."""
         params = {k: v for k, v in entry.candidate.params.items() if k != TEACHER}
         left = ROOM * limit - measured.features_us
         if left < 0.2 * ROOM * limit:  # features alone take most of it: do without those that can be left out
-            params[FEATURES] = PLAIN
+            params[FEATURES] = NO_TEXT if self._has_text and params.get(FEATURES) != FULL else PLAIN
             left = 0.5 * ROOM * limit
-        if not rounds or not measured.model_us:
+        if not measured.model_us:
             return None
-        wanted = rounds if math.isinf(left) else rounds * left / measured.model_us
-        fitting = int(min(rounds, wanted))
-        if fitting < FEWEST_ROUNDS:
-            leaves = max(4, int(params.get("num_leaves", 48) * max(0.1, wanted / FEWEST_ROUNDS)))
-            params |= {k: v for k, v in {"num_leaves": leaves, "max_depth": 3, "depth": 3}.items() if k in params}
-            fitting = FEWEST_ROUNDS
-        rate = float(params["learning_rate"]) * max(1.0, rounds / fitting)
-        return params | {ROUNDS: fitting, "learning_rate": min(MAX_RATE, rate)}
+        share = 1.0 if math.isinf(left) else left / measured.model_us
+        if entry.candidate.family == "mlp":
+            return _narrower(params, share)
+        if entry.candidate.family in BOOSTED and entry.iterations:
+            return _shorter(params, share, sum(entry.iterations) / len(entry.iterations))
+        return None
+
+    @cached_property
+    def _has_text(self) -> bool:
+        columns = Table.load(self.run.table_dir, mmap=True).schema.columns
+        return any(column.kind is Kind.TEXT for column in columns)
 
     def _students(self, state: State) -> None:
         """One model that learns the leader's predictions, per family and limit."""
         teacher = [[model_id, weight] for model_id, weight in state.leader.weights]
         for name in [f for f in STUDENT_FAMILIES if f in self.families]:
             entry = next((e for e in state.finished() if e.candidate.family == name and e.iterations), None)
-            measured = None if entry is None else self.single(entry.candidate.model_id)
-            if entry is None or measured is None:
-                continue
-            limit = self._latency_limit
-            targets = [limit] if math.isfinite(limit) else [share * measured.latency_us for share in FREE_SHARES]
-            for target in targets:
-                fitting = self._fit_into(target, entry, measured)
-                if fitting is not None:
-                    # soft targets bear more rounds than observed ones: what stops training is the limit alone
-                    self.queue.append(Idea(name, fitting | {TEACHER: teacher}, "student"))
+            if entry is not None:
+                # soft targets bear more rounds than observed ones: what stops training is the limit alone
+                self.queue.extend(Idea(name, params | {TEACHER: teacher}, "student") for params in self._small(entry))
+
+    def _small(self, entry: Entry) -> Iterator[Params]:
+        """Different parameters that keep the limit, or, without one, shares of the candidate's own latency."""
+        measured = self.single(entry.candidate.model_id)
+        if measured is None:
+            return
+        limit, made = self._latency_limit, []
+        for target in [limit] if math.isfinite(limit) else [s * measured.latency_us for s in FREE_SHARES]:
+            params = self._fit_into(target, entry, measured)
+            if params is not None and params not in made:
+                made.append(params)
+                yield params
+
+
+def _shorter(params: Params, share: float, rounds: float) -> Params:
+    """Boosting with at most a share of its rounds, at a rate as much higher."""
+    wanted = rounds * share
+    fitting = max(1, int(min(rounds, wanted)))
+    if fitting < FEWEST_ROUNDS and share < 1.0:
+        leaves = max(4, int(params.get("num_leaves", 48) * max(0.1, wanted / FEWEST_ROUNDS)))
+        params |= {k: v for k, v in {"num_leaves": leaves, "max_depth": 3, "depth": 3}.items() if k in params}
+        fitting = FEWEST_ROUNDS
+    rate = float(params["learning_rate"]) * max(1.0, rounds / fitting)
+    return params | {ROUNDS: fitting, "learning_rate": min(MAX_RATE, rate)}
+
+
+def _narrower(params: Params, share: float) -> Params:
+    """A network of at most a share of its products: those of a layer grow with the square of its width."""
+    width = int(params["width"])
+    return params | {"width": max(NARROWEST, min(width, int(width * math.sqrt(share))))}
 
 
 def refit_params(entry: Entry, n_folds: int) -> Params:

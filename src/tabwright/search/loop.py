@@ -46,6 +46,7 @@ MIN_SCREEN_S = 0.3
 MIN_FOLD_S = 0.15
 REST = 4.0  # times what choosing the leader took, before it is chosen again
 UNTYPICAL = ("student", "whole")  # origins of candidates that learn from more rows than others
+SMALL = ("lean", "student")  # origins of candidates that are made to keep limits
 STACK_TIME = 0.65  # of the budget, after which candidates are stacked on what there is
 REFIT_SHARE = 0.25  # of the budget, from whose last part on candidates are fitted on all rows where costs count
 MAX_REFITS = 4
@@ -223,7 +224,9 @@ class Search:
         if self.budget.bounded and not self.options.repeatable:
             share = self.budget.elapsed() / self.budget.total_s
         idea = self._derived.next(self.state, time_to_teach=share >= STUDENT_TIME)
-        return None if idea is None else self.strategy.add(idea.family, idea.params, idea.origin)
+        if idea is None or (idea.origin == "student" and not self._affordable(idea.family)):
+            return None
+        return self.strategy.add(idea.family, idea.params, idea.origin)
 
     @property
     def _time_to_stack(self) -> bool:
@@ -344,7 +347,7 @@ class Search:
             self._active.remove(entry)
             self.state.complete(entry)
             self._tell(entry, entry.score)
-            if entry.candidate.origin in ("lean", "student"):
+            if entry.candidate.origin in SMALL:
                 self._refits = None  # it may be what is delivered
             if self.strategy.interactions.is_reference(entry.candidate):
                 self._screen(entry)
@@ -376,6 +379,8 @@ class Search:
         n_rows, n_folds = sum(len(self.problem.valid[k]) for k in entry.scores), len(entry.scores)
         if self.options.repeatable or n_rows < PRUNE_ROWS:
             return ""
+        if entry.candidate.origin in SMALL and self.options.limits:
+            return ""  # those that it is behind may not be what can be delivered
         gap = self.state.gap(entry)
         if gap > PRUNE_GAP:
             return f"behind by {gap:.0%} of the best gain after {n_folds} folds"

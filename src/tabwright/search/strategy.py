@@ -225,7 +225,8 @@ class Strategy:
         pending = self._pending.setdefault(name, [])
         distributions = self._distributions(name)
         for candidate, values in sorted(pending, key=lambda told: told[0].model_id):
-            if {TEACHER, ROUNDS} & candidate.params.keys():  # what made its loss is not in the space
+            if candidate.origin == "lean" or {TEACHER, ROUNDS} & candidate.params.keys():
+                # what made its loss is not in the space
                 continue
             chosen = {FEATURES: PLAIN, TARGET: AS_IS} | candidate.params
             params = {k: v for k, v in chosen.items() if k in distributions}
