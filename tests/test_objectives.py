@@ -108,7 +108,7 @@ def test_a_student_learns_from_its_teacher(fast):
 
 def test_text_is_done_without_where_finding_its_words_takes_longer_than_the_limit():
     rng = np.random.default_rng(0)
-    words = np.array("good bad fine poor nice awful sound broken lovely hated".split())
+    words = np.array(["good", "bad", "fine", "poor", "nice", "awful", "sound", "broken", "lovely", "hated"])
     picked = rng.integers(0, 10, (400, 40))
     X = pd.DataFrame({"review": [" ".join(row) for row in words[picked]], "x": rng.normal(size=400)})
     y = ((picked % 2 == 0).sum(axis=1) - 20 + 3 * X["x"] > 0).astype(int)
