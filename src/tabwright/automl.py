@@ -342,7 +342,7 @@ def _run(
     done = state.finished()
     if search.interrupted or not done or any(e.candidate.origin == "whole" for e in done):
         return state, []
-    if cluster is None or origin.stream().pieces() is None or not any(_able(e, SPREAD_CELL_BYTES) for e in done):
+    if cluster is None or len(origin.pieces or ()) < 2 or not any(_able(e, SPREAD_CELL_BYTES) for e in done):
         return _on_the_whole(search, run, problem, config, origin, None), []
     state = _on_the_whole(search, run, problem, config, origin, cluster)
     n_fitted = len(state.finished()) - len(done)

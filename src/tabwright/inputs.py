@@ -117,7 +117,8 @@ def gather(given: Given, config: Config, run: RunDir, budget: Budget) -> Inputs:
                      "that is left: give more memory, or a smaller table")  # fmt: skip
         return replace(found, notes=tuple(notes))
     options = asdict(given.options or ReadOptions())
-    origin = Origin(stream.source, target, roles.weights, drawn.n_rows, config.seed, options)
+    origin = Origin(stream.source, target, roles.weights, drawn.n_rows, config.seed, options,
+                    stream.pieces(config.seed))  # fmt: skip
     return replace(found, source=Source(origin, drawn.positions), notes=tuple(notes))
 
 

@@ -52,12 +52,21 @@ def folder(frame, tmp_path_factory):
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def texts(frame, tmp_path_factory):
+    path = tmp_path_factory.mktemp("texts")
+    for k, piece in enumerate(np.array_split(np.arange(N), 5)):
+        frame.iloc[piece].to_csv(path / f"{k}.csv", index=False)
+    return str(path)
+
+
 def whole(made):
     return [e for e in made._finished.state.entries.values() if e.candidate.origin == "whole" and e.status == "ok"]
 
 
-@pytest.mark.parametrize("max_rows", [N, 4000])
-def test_parts_are_the_rows_that_this_machine_would_read(cluster, folder, tmp_path, max_rows):
+@pytest.mark.parametrize(("form", "max_rows"), [("folder", N), ("folder", 4000), ("texts", N)])
+def test_parts_are_the_rows_that_this_machine_would_read(cluster, form, request, tmp_path, max_rows):
+    folder = request.getfixturevalue(form)
     made = AutoMLClassifier(**QUICK | {"max_models": 1}, balance_classes=True, export_checkpoints_dir=tmp_path / "run")
     made.fit(folder, target="k", search_rows=800, weights_column="w", kinds={"y": "identifier"})
     run = made._finished.run
@@ -68,6 +77,7 @@ def test_parts_are_the_rows_that_this_machine_would_read(cluster, folder, tmp_pa
     own = Sample(features.apply(table.take(rows)), run.load_array("target", "y")[rows], np.ones(len(rows)))
     here = everything(run, origin, facts, features, own, max_rows, np.inf)
     workers = Cluster(cluster.address, None, tuple(addresses(cluster)), 2, np.inf)
+    assert sum(origin.pieces) == N
     with parts(workers, origin, facts, features, own, sampled, max_rows, 60.0) as there:
         X, y, weight = (np.asarray(there.client.compute(a, sync=True)) for a in (there.X, there.y, there.weight))
     if max_rows < N:  # which they are is drawn anew
@@ -150,3 +160,11 @@ def test_pieces_are_the_row_groups_in_the_order_of_reading(folder, monkeypatch):
     whole = [t.to_pandas() for t, _ in source.blocks(["a"], 7)]
     by_piece = [t.to_pandas() for k in range(12) for t, _ in source.blocks(["a"], 7, k)]
     pd.testing.assert_frame_equal(pd.concat(whole), pd.concat(by_piece))
+
+
+def test_pieces_of_text_are_known_once_they_have_been_read(texts):
+    source = stream.Stream(texts)
+    assert source.pieces(7) is None
+    assert sum(t.num_rows for t, _ in source.blocks(["a"], 7)) == N
+    assert source.pieces(7) == [N // 5] * 5
+    assert stream.Stream(texts).pieces() is None

@@ -54,6 +54,7 @@ class Stream:
         self.source, self._options = source, options or ReadOptions()
         self.places = find(source, (*DELIMITED, *PARQUET))
         self.size_bytes = sum(place.size for place in self.places)
+        self._counted: dict[str, int] = {}  # rows of files that have been read to their end
 
     @cached_property
     def names(self) -> list[str]:
@@ -89,10 +90,15 @@ class Stream:
         return self._look(self.places[0])[1].decimal if self.is_text else "."
 
     def pieces(self, seed: int | None = None) -> list[int] | None:
-        """Rows of each file or row group, in the order of reading; None where only reading tells them."""
-        if any(place.form not in PARQUET for place in self.places):
-            return None
-        return [unit.n_rows for unit in self._ordered(seed)]
+        """Rows of each file or row group, in the order of reading; None where these are still to be counted.
+
+        Parquet tells them; those of other files are known once all have been read.
+        """
+        found = [self._n_rows(unit) for unit in self._ordered(seed)]
+        return None if None in found else [n for n in found if n is not None]
+
+    def _n_rows(self, unit: _Unit) -> int | None:
+        return unit.n_rows if unit.place.form in PARQUET else self._counted.get(unit.place.path)
 
     def blocks(
         self, columns: Sequence[str], seed: int | None = None, piece: int | None = None
@@ -112,13 +118,15 @@ class Stream:
             units = [units[piece]]
         total, before = max(1, sum(unit.size for unit in units)), 0
         for unit in units:
-            place = unit.place
+            place, n_rows = unit.place, 0
             try:
                 for table, share in self._read(unit, columns):
+                    n_rows += table.num_rows
                     yield table, min(1.0, (before + share * unit.size) / total)
             except OSError as error:
                 raise DataError(f"{place.path!r} can't be read: {error}", "check that the file is whole") from error
             before += unit.size
+            self._counted[place.path] = n_rows
 
     def _ordered(self, seed: int | None) -> list[_Unit]:
         units = self._units

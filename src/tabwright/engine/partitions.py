@@ -99,9 +99,8 @@ def _seen(origin: Origin) -> tuple[int, str]:
 
 def _dealt(origin: Origin, read: float, slots: list[str]) -> list[tuple[str, tuple[Piece, ...]]]:
     """For each slot of a worker, the pieces that it reads: those that come first, dealt out in turn."""
-    rows = origin.stream().pieces(origin.seed)
-    assert rows is not None
-    starts = np.concatenate([[0], np.cumsum(rows)[:-1]])
+    assert origin.pieces is not None
+    starts = np.concatenate([[0], np.cumsum(origin.pieces)[:-1]])
     first = [(k, int(start)) for k, start in enumerate(starts) if start < read * origin.n_rows]
     found = [(worker, tuple(first[k :: len(slots)])) for k, worker in enumerate(slots)]
     return [(worker, pieces) for worker, pieces in found if pieces]

@@ -33,6 +33,8 @@ class Origin:
         Of the order of reading: rows are known by their place in it.
     options : mapping
         Of :class:`tabwright.data.delimited.ReadOptions`.
+    pieces : list of int, optional
+        Rows of each file or row group in that order, where all were counted.
     """
 
     source: str
@@ -41,6 +43,7 @@ class Origin:
     n_rows: int
     seed: int
     options: dict[str, Any] = field(default_factory=dict)
+    pieces: list[int] | None = None
 
     @property
     def read_options(self) -> ReadOptions:
