@@ -259,8 +259,18 @@ class Frontier:
 
     def measure(self, design: Design) -> Point:
         """Export a design to memory and measure it."""
-        if design in self._points:
-            return self._points[design]
+        if design not in self._points:
+            self._points[design] = self._measured(design)
+        return self._points[design]
+
+    def measure_again(self, design: Design) -> Point:
+        """Measure a design once more, and take the slower of both measurements for what it costs."""
+        first, second = self.measure(design), self._measured(design)
+        slower = {name: max(first.costs[name], second.costs[name]) for name in ("latency_us", "latency_p99_us")}
+        self._points[design] = replace(first, costs=dict(first.costs) | slower)
+        return self._points[design]
+
+    def _measured(self, design: Design) -> Point:
         ensemble = assemble(self._run, self._problem, design, shelf=self._shelf)
         data = self.emit(replace(ensemble, calibration=self._state.calibration(design.weights)))
         profile = measure(data, self._inputs, seconds=0.5)
@@ -273,8 +283,7 @@ class Frontier:
             self._ratios["memory_mib"].append(costs["memory_mib"] / profile.size_mib)
         if design.shares:
             self.cost.learn(design, profile)
-        self._points[design] = Point(design, self.score(design), costs, profile)
-        return self._points[design]
+        return Point(design, self.score(design), costs, profile)
 
     # --- choices -----------------------------------------------------------------------------------------------
 
@@ -283,16 +292,23 @@ class Frontier:
     ) -> Point:
         """The best design whose measured costs keep the limits, or else the one that misses them least.
 
+        Of many that are measured, the one that is chosen may have been lucky: it is measured twice.
+
         ``finish`` may put refits in the place of single fold models of a design before it is measured.
         """
         self.measure_parts(until)
         tried: dict[Design, Point] = {}
+        sure: set[Design] = set()  # measured twice
         while True:
             priced = [self.point(finish(d)) for d in self.designs(limits, until)]
             pool = {p.design: p for p in [*priced, *tried.values()] if excess(p.costs, limits, margin=True) <= 0.0}
             best = min(pool.values(), key=self._rank, default=None)
             if best is not None and best.measured:
-                return best
+                if best.design in sure or time.monotonic() > until:
+                    return best
+                sure.add(best.design)
+                tried[best.design] = self.measure_again(best.design)
+                continue
             if best is None or (time.monotonic() > until and tried):
                 return self._nearest(limits, tried, finish)
             tried[best.design] = self.measure(best.design)
