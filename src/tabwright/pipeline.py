@@ -44,7 +44,7 @@ class Candidate:
     family: str
     params: Params
     seed: int = 0
-    origin: str = "default"  # who proposed it: default, portfolio, search, lean, student, stack, whole
+    origin: str = "default"  # who proposed it: default, portfolio, search, lean, wider, student, stack, whole
 
     @property
     def bases(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from tabwright.search.stacking import Stacking
 from tabwright.search.state import Entry, State
 from tabwright.search.strategy import Strategy
 from tabwright.search.whole import Whole
+from tabwright.search.wider import Wider
 from tabwright.store.journal import CandidateRecord, FoldRecord, Journal
 from tabwright.store.run_dir import RunDir
 
@@ -101,6 +102,7 @@ class Search:
         self._active: list[Entry] = []
         self._derived = Derived(run, options.limits, strategy.families)
         self._stacking = Stacking(strategy.families)
+        self._wider = Wider(strategy.families)
         self._refits: list[Entry] | None = None  # still to be begun, once it is time
         self._whole: Whole | None = None  # proposes all that is still to be begun, once the search itself is over
         self.interrupted = False
@@ -113,6 +115,7 @@ class Search:
             self.strategy.restore(entry.candidate)
             self._derived.restore(entry.candidate)
             self._stacking.restore(entry.candidate)
+            self._wider.restore(entry.candidate)
             if entry.scores and entry.candidate.origin not in UNTYPICAL:
                 self._fold_seconds.setdefault(entry.candidate.family, []).append(entry.seconds / len(entry.scores))
             if entry.status == "ok":
@@ -194,13 +197,14 @@ class Search:
                 return job
         if self._time_limit(self.problem.n_folds) < MIN_FOLD_S or self.disk.full:
             return None
-        if self.options.repeatable and (self.strategy.needs_results or self.options.costs) and self._active:
+        depends = self.strategy.needs_results or self.options.costs or self._wider.is_pending(self.state)
+        if self.options.repeatable and depends and self._active:
             return None  # propose only when everything begun has been told
         if self._time_to_stack:
             if self.options.repeatable and self._active:
                 return None  # stackers read what is finished
             self._stack()
-        candidate = self._derive() or self.strategy.ask(self._affordable)
+        candidate = self._derive() or self._widen() or self.strategy.ask(self._affordable)
         if candidate is None:
             return None
         return self._fold_job(self._begin(candidate))
@@ -227,6 +231,11 @@ class Search:
         if idea is None or (idea.origin == "student" and not self._affordable(idea.family)):
             return None
         return self.strategy.add(idea.family, idea.params, idea.origin)
+
+    def _widen(self) -> Candidate | None:
+        """A larger network, if the default's was too small."""
+        idea = self._wider.idea(self.state, self._affordable)
+        return None if idea is None else self.strategy.add(idea.family, idea.params, idea.origin)
 
     @property
     def _time_to_stack(self) -> bool:
@@ -306,12 +315,13 @@ class Search:
         per_unit = sum(s / COST_PRIOR.get(f, 1.0) for f, s in known) / len(known)
         return per_unit * COST_PRIOR.get(family, 1.0)
 
-    def _affordable(self, family: str) -> bool:
+    def _affordable(self, family: str, longer: float = 1.0) -> bool:
+        """Whether a candidate that takes so many times as long as its family does can end in time."""
         expected = self._expected_fold_seconds(family)
         if expected is None:
             return True
         rounds = math.ceil(self.problem.n_folds / self.engine.n_workers)
-        return TRUNCATED * expected * rounds <= self.budget.left_for_search()
+        return TRUNCATED * expected * longer * rounds <= self.budget.left_for_search()
 
     def _record(self, outcome: Outcome) -> None:
         job, result = outcome.job, outcome.result
