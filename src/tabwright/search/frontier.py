@@ -350,9 +350,9 @@ class Frontier:
         kept.extend(p for p in points[: len(always)] if p not in kept)
         return sorted(kept, key=self._rank)
 
-    def worth_refitting(self, limits: Mapping[str, float], n: int) -> list[str]:
+    def worth_refitting(self, limits: Mapping[str, float], n: int, until: float = math.inf) -> list[str]:
         """Candidates that stand with one model in the best designs within the limits, or along the front."""
-        points = [self.point(d) for d in self.designs(limits)]
+        points = [self.point(d) for d in self.designs(limits, until)]
         if limits:
             points = [p for p in points if excess(p.costs, limits, margin=True) <= 0.0]
         points = sorted(points, key=self._rank) if limits else self._undominated(points)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -51,6 +52,8 @@ SMALL = ("lean", "student")  # origins of candidates that are made to keep limit
 STACK_TIME = 0.65  # of the budget, after which candidates are stacked on what there is
 REFIT_SHARE = 0.25  # of the budget, from whose last part on candidates are fitted on all rows where costs count
 MAX_REFITS = 4
+FRONTIER_SHARE = 0.3  # of the time left, that choosing what to refit may take
+FRONTIER_ROOM = 2.0  # times what that took before must be left to do it again
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ class Search:
         self._derived = Derived(run, options.limits, strategy.families)
         self._stacking = Stacking(strategy.families)
         self._wider = Wider(strategy.families)
+        self._frontier_s = 0.0  # the longest that choosing what to refit has taken
         self._refits: list[Entry] | None = None  # still to be begun, once it is time
         self._whole: Whole | None = None  # proposes all that is still to be begun, once the search itself is over
         self.interrupted = False
@@ -262,7 +266,7 @@ class Search:
         """A fit on all rows of a candidate that single models will be delivered of, near the end of the search."""
         left = self.budget.left_for_search()
         if self._refits is None and self.options.costs and self._time_to_refit(left):
-            self._refits = self._to_refit()
+            self._refits = self._to_refit(left)
         while self._refits:
             entry = self._refits.pop(0)
             expected = entry.seconds / max(1, len(entry.scores))
@@ -275,14 +279,17 @@ class Search:
     def _time_to_refit(self, left: float) -> bool:
         if self.options.repeatable or not self.budget.bounded:
             return not self.strategy.has_room and not self._active
-        return left < REFIT_SHARE * self.budget.total_s
+        return FRONTIER_ROOM * self._frontier_s < left < REFIT_SHARE * self.budget.total_s
 
-    def _to_refit(self) -> list[Entry]:
+    def _to_refit(self, left: float) -> list[Entry]:
         """Candidates of which one model alone stands in designs that may be delivered, the most promising first."""
         began = self.budget.elapsed()
-        self.frontier.measure_parts()
-        names = self.frontier.worth_refitting(self.options.limits, MAX_REFITS)
-        self.journal.add_stage("frontier", clock.at(self.budget.started + began), self.budget.elapsed() - began)
+        until = math.inf if self.options.repeatable else time.monotonic() + FRONTIER_SHARE * min(left, 86_400.0)
+        self.frontier.measure_parts(until)
+        names = self.frontier.worth_refitting(self.options.limits, MAX_REFITS, until)
+        took = self.budget.elapsed() - began
+        self._frontier_s = max(self._frontier_s, took)
+        self.journal.add_stage("frontier", clock.at(self.budget.started + began), took)
         return [e for e in map(self.state.entries.__getitem__, names) if not e.refitted]
 
     def _record_refit(self, outcome: Outcome) -> None:
