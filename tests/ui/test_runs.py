@@ -267,3 +267,12 @@ def test_a_cell_that_the_leaderboard_leaves_empty_is_none():
     found = runs.measured("rank,model_id,score,score_ci_low,on_pareto_front,status\n31,constant,0.5,,False,ok\n")
     assert found == {"constant": {"rank": 31, "model_id": "constant", "score": 0.5, "score_ci_low": None,
                                   "on_pareto_front": False, "status": "ok"}}  # fmt: skip
+
+
+def test_a_level_line_has_an_axis_close_to_it():
+    for level in (0.8909, -3.2, 0.0, 41234.0):
+        axis = charts.lines({"leader": [(0.0, level), (2.0, level)]}, "seconds", "score", scale=True)["yAxis"]
+        assert axis["min"] < level < axis["max"]
+        assert axis["max"] - axis["min"] <= max(2.0, 0.06 * abs(level))
+    axis = charts.lines({"leader": [(0.0, 1.0), (2.0, 2.0)]}, "seconds", "score", scale=True)["yAxis"]
+    assert "min" not in axis

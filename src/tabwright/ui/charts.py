@@ -29,7 +29,13 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str, *
           diagonal: bool = False, unit_square: bool = False, scale: bool = False) -> Options:  # fmt: skip
     """Curves over a numeric axis; ``diagonal`` adds the line of chance, ``step`` holds each value till the next."""
     ends: Options = {"min": 0, "max": 1} if unit_square else {}
-    made = _base({"type": "value", "name": x, **ends}, {"type": "value", "name": y, "scale": scale, **ends})
+    heights = {value for points in series.values() for _, value in points}
+    flat: Options = {}
+    if scale and len(heights) == 1:  # a level line's axis would reach half a unit beyond it, whatever the unit
+        level = heights.pop()
+        room = 0.02 * abs(level) or 1.0
+        flat = {"min": float(f"{level - room:.3g}"), "max": float(f"{level + room:.3g}")}
+    made = _base({"type": "value", "name": x, **ends}, {"type": "value", "name": y, "scale": scale, **ends, **flat})
     made["legend"] = {"textStyle": {"color": INK}, "type": "scroll", "top": 0, "show": len(series) > 1}
     for name, points in series.items():
         made["series"].append({
