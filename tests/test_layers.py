@@ -24,7 +24,7 @@ LAYERS = (
     ("search",),
     ("config", "export", "leaderboard", "card", "display", "delivery", "front"),
     ("stored",),
-    ("warm", "finished"),
+    ("warm", "finished", "framing", "whole_source"),
     ("automl", "progress", "runtime", "evaluation"),
     ("batch", "examples"),
     ("inputs", "audit"),

@@ -16,7 +16,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
 from tabwright import automl, clock
-from tabwright.automl import Inputs
 from tabwright.config import Config, check_positive
 from tabwright.conformal import decide, required
 from tabwright.data.readers import read_table
@@ -26,6 +25,7 @@ from tabwright.display import fitted_html
 from tabwright.errors import DataError, OptionError, RunError
 from tabwright.export import ExportReport, export
 from tabwright.finished import Finished
+from tabwright.framing import Inputs
 from tabwright.inputs import Given, Roles, gather, has_names, read_inputs
 from tabwright.metrics import full_proba
 from tabwright.progress import observer_for

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,79 +13,34 @@ import pandas as pd
 from tabwright import clock, delivery, interrupts, reference, warm
 from tabwright.config import Config
 from tabwright.data.infer import infer_schema
-from tabwright.data.splits import make_folds, users_folds
 from tabwright.data.table import Table
-from tabwright.data.target import Target, make_target
-from tabwright.engine.base import Cluster, Engine
+from tabwright.data.target import make_target
+from tabwright.engine.base import Engine
 from tabwright.engine.dask_connect import LOCAL
-from tabwright.engine.fold import Shelf, load_fold_model
 from tabwright.engine.local import LocalEngine
-from tabwright.errors import OptionError
 from tabwright.finished import Finished, as_led, out_of_fold_metrics
+from tabwright.framing import Inputs, by_factors, check_monotone, class_weights, make_problem, usable_families
 from tabwright.interrupts import Interrupts
-from tabwright.metrics import find_metric
-from tabwright.models.base import Family
-from tabwright.models.log_target import differs_by_factors
 from tabwright.objectives.custom import is_custom, resolve
 from tabwright.objectives.design import Design
-from tabwright.schema import Schema
 from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
 from tabwright.search.derived import searched_costs
 from tabwright.search.loop import Observer, Search, SearchOptions
-from tabwright.search.policy import folds_for, holdout_share, training_rows
-from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
-from tabwright.search.state import Entry, State
+from tabwright.search.state import State
 from tabwright.search.status import reporting
 from tabwright.search.strategy import Strategy
-from tabwright.search.whole import CELL_BYTES, SEARCH_SHARE, SPREAD_CELL_BYTES, Whole
 from tabwright.store.journal import Journal
-from tabwright.store.origin import Origin, Source, remove_matrices
 from tabwright.store.run_dir import RunDir
 from tabwright.store.upgrade import upgrade
 from tabwright.stored import checked_table, load_problem, load_table, store
-from tabwright.types import Array, Floats, Kind, Task
+from tabwright.types import Floats, Task
+from tabwright.whole_source import search_and_fit
 
 SAMPLE_ROWS = 2000  # kept for the parity check and for measuring
 WARM_AFTER = 5  # candidates of the portfolio, before those that earlier tasks suggest
 REFERENCE_ROWS = 20_000  # counted for the histograms that drift is measured against
-
-
-@dataclass(frozen=True)
-class RowColumns:
-    """Per-row facts beside the features: weights, groups and times, each (n_rows,) or None; and who splits the rows."""
-
-    weight: Array | None = None
-    group: Array | None = None
-    time: Array | None = None
-    splitter: Any = None  # an object with scikit-learn's split(X, y, groups)
-
-    def take(self, rows: Array) -> RowColumns:
-        weight, group, time_ = (None if a is None else a[rows] for a in (self.weight, self.group, self.time))
-        return RowColumns(weight, group, time_, self.splitter)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What is to be learned from.
-
-    Parameters
-    ----------
-    frame : DataFrame, shape (n_rows, n_columns)
-    y : Series, shape (n_rows,)
-        Rows with a missing target are dropped and counted.
-    rows : RowColumns
-    source : Source, optional
-        What the frame is a sample of; the best candidates are fitted on all of it in the end.
-    notes : tuple of str
-    """
-
-    frame: pd.DataFrame
-    y: pd.Series
-    rows: RowColumns
-    source: Source | None = None
-    notes: tuple[str, ...] = ()
 
 
 def fit(
@@ -117,14 +71,14 @@ def fit(
             infer_schema(X, None, target.task, dict(config.kinds)), target=target.name,
             classes=target.classes or None, class_dtype=target.class_dtype,
         )  # fmt: skip
-        _check_monotone(config, schema)
+        check_monotone(config, schema)
         for name in filter(is_custom, config.costs):
             resolve(name, schema, target.task)
         table = Table.from_frame(X, schema)
-        problem = _problem(table, target, config, rows, budget, workers.n_workers, sampled=source is not None)
+        problem = make_problem(table, target, config, rows, budget, workers.n_workers, sampled=source is not None)
         interrupts.check()
         if source is not None:
-            run.save_arrays("origin", sampled=source.positions, **_class_weights(problem, config))
+            run.save_arrays("origin", sampled=source.positions, **class_weights(problem, config))
             source.origin.save(run)
         notes = [*inputs.notes, *target.notes]
         store(run, table, problem, notes, config)
@@ -194,86 +148,6 @@ def _start_engine(config: Config, run: RunDir) -> Engine:
     return DaskEngine(connection, 1, config.max_memory_mib, config.n_jobs if config.n_jobs > 0 else None)
 
 
-def _families(problem: Problem, config: Config, table: Table) -> tuple[Family, ...]:
-    families = families_for(
-        problem.task, config.include_families, config.exclude_families, problem.n_classes, problem.metric.quantile
-    )
-    families = tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
-    if config.monotone_constraints:
-        families = tuple(f for f in families if f.monotone)
-    if not families:
-        raise OptionError("include_families", "and exclude_families leave no model family for this table",
-                          "name more, or exclude fewer")
-    return families
-
-
-def _check_monotone(config: Config, schema: Schema) -> None:
-    numeric = {c.name for c in schema.numeric if c.kind is not Kind.DATETIME}
-    for name in config.monotone_constraints or {}:
-        if name not in numeric:
-            raise OptionError(
-                "monotone_constraints",
-                f"names {name!r}, which is no numeric feature",
-                f"name one of {', '.join(sorted(numeric)[:20])}",
-            )
-
-
-def _class_weights(problem: Problem, config: Config) -> dict[str, Floats]:
-    if not config.balance_classes or problem.task is Task.REGRESSION:
-        return {}
-    return {"class_weights": balance(problem.y)}
-
-
-def balance(y: Array) -> Floats:
-    """Weights of classes, float64 (n_classes,), that let all count the same."""
-    counts = np.bincount(y)
-    return np.asarray(len(y) / (len(counts) * counts))
-
-
-def _problem(
-    table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget, cores: int, *, sampled: bool = False
-) -> Problem:
-    if config.sort_metric.lower() == "rmsle" and target.y.min() < 0:
-        raise OptionError("sort_metric", "is 'rmsle', but the target has values below 0", "take 'rmse' or 'mae'")
-    # what learns from a whole source in the end is judged by the rows of one hold-out
-    n_folds = 1 if sampled else folds_for(table, target.task, target.n_classes, config.nfolds, cores, budget)
-    if rows.splitter is not None:
-        folds = users_folds(rows.splitter, table.n_rows, target.y, rows.group)
-        n_folds = len(folds)
-    else:
-        folds = make_folds(
-            table.n_rows, target.y, target.task, n_folds, config.seed,
-            groups=rows.group, time=rows.time, holdout=holdout_share(table.n_rows),
-        )  # fmt: skip
-    train = folds.train
-    limit = training_rows(table, target.task, target.n_classes, n_folds, budget)
-    if limit < len(train[0]):
-        rng = np.random.default_rng(config.seed)
-        train = tuple(np.sort(rng.choice(t, limit, replace=False)) for t in train)
-    weight = None if rows.weight is None else np.asarray(rows.weight, np.float64)
-    if config.balance_classes and target.task is not Task.REGRESSION:
-        balanced = balance(target.y)[target.y]
-        weight = np.asarray(balanced if weight is None else weight * balanced, np.float64)
-    return Problem(
-        target.task,
-        find_metric(config.sort_metric, target.task),
-        target.n_classes,
-        target.standard,
-        target.mean,
-        target.scale,
-        weight,
-        folds.valid,
-        train,
-    )
-
-
-def _by_factors(problem: Problem) -> bool:
-    """Whether the target's logarithm is worth a try."""
-    if problem.task is not Task.REGRESSION or problem.metric.quantile is not None:
-        return False
-    return differs_by_factors(problem.user_y(np.arange(len(problem.y))))
-
-
 def _search_and_assemble(
     run: RunDir, table: Table, problem: Problem, config: Config, engine: Engine, budget: Budget,
     observer: Observer, notes: list[str],
@@ -283,9 +157,9 @@ def _search_and_assemble(
     journal = run.journal()
     journal.add_stage("reading", clock.at(budget.started), budget.elapsed())
     repeatable = config.max_models is not None
-    families = _families(problem, config, table)
+    families = usable_families(problem, config, table)
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable,
-                        n_costs=len(searched_costs(config.costs)), logarithms=_by_factors(problem))  # fmt: skip
+                        n_costs=len(searched_costs(config.costs)), logarithms=by_factors(problem))  # fmt: skip
     advice = warm.advise(config, table, problem, families)
     strategy.warm(advice.candidates, advice.origin, 0 if advice.origin == "warm" else WARM_AFTER)
     notes = [*notes, *advice.notes]
@@ -297,7 +171,7 @@ def _search_and_assemble(
         try:
             search.restore()
             n_before, began = len(search.state.finished()), budget.elapsed()
-            state, where = _run(search, run, problem, config, engine, budget)
+            state, where = search_and_fit(search, run, problem, config, engine, budget)
             journal.add_stage("search", clock.at(budget.started + began), budget.elapsed() - began)
             began = budget.elapsed()
             journal.add_event("finished", f"search ended after {began:.1f} s")
@@ -318,69 +192,6 @@ def _search_and_assemble(
         finished.interrupted = search.interrupted or signals.asked
     finished.seconds = budget.elapsed()
     return finished
-
-
-def _run(
-    search: Search, run: RunDir, problem: Problem, config: Config, engine: Engine, budget: Budget
-) -> tuple[State, list[str]]:
-    """The search, and after it, where the table is a sample, the best candidates on the whole of its source.
-
-    With sentences on a cluster that was to fit these and could not.
-    """
-    origin = Origin.load(run)
-    if origin is None:
-        try:
-            return search.run(), []
-        finally:
-            engine.close()
-    later = (1.0 - SEARCH_SHARE) * budget.left() if budget.bounded else 0.0
-    budget.reserve_s += later
-    state = search.run()
-    cluster = engine.cluster()
-    engine.close()
-    budget.reserve_s -= later
-    done = state.finished()
-    if search.interrupted or not done or any(e.candidate.origin == "whole" for e in done):
-        return state, []
-    if cluster is None or len(origin.pieces or ()) < 2 or not any(_able(e, SPREAD_CELL_BYTES) for e in done):
-        return _on_the_whole(search, run, problem, config, origin, None), []
-    state = _on_the_whole(search, run, problem, config, origin, cluster)
-    n_fitted = len(state.finished()) - len(done)
-    if n_fitted or search.interrupted:
-        told = f"{n_fitted} candidates learned from all rows, spread over {len(cluster.workers)} Dask workers"
-        search.journal.add_event("spread", told)
-        return state, []
-    tried = [e for e in state.entries.values() if e.candidate.origin == "whole"]
-    why = tried[-1].reason if tried else "there was no time for it"
-    state = _on_the_whole(search, run, problem, config, origin, None)
-    return state, [f"The Dask workers did not learn from all rows together ({why}): this machine read them alone"]
-
-
-def _able(entry: Entry, families: Iterable[str]) -> bool:
-    return entry.candidate.family in families and not entry.discarded
-
-
-def _on_the_whole(
-    search: Search, run: RunDir, problem: Problem, config: Config, origin: Origin, cluster: Cluster | None
-) -> State:
-    """Fits on all rows, by this machine or a cluster's workers."""
-    able = CELL_BYTES if cluster is None else SPREAD_CELL_BYTES
-    best = next((e for e in search.state.finished() if _able(e, able)), None)
-    if best is None:
-        return search.state
-    width = len(load_fold_model(run, best.candidate.model_id, 0, Shelf()).features.names)
-    rows = (origin.n_rows, len(problem.train[0]), width)
-    if cluster is None:
-        whole = Whole(*rows, config.cores, config.memory_mib)
-    else:
-        whole = Whole(*rows, cluster.n_threads, cluster.memory_mib, able, keeps=False)
-    last = LocalEngine(1, config.cores, config.max_memory_mib, run.path / "workers.log", cluster)
-    try:
-        last.open(run.path)
-        return search.run_last(last, whole)
-    finally:
-        last.close()
-        remove_matrices(run)
 
 
 def _what_limited(state: State, search: Search, n_before: int, config: Config, journal: Journal) -> list[str]:

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import DataConversionWarning
 
-from tabwright.automl import Inputs, RowColumns
 from tabwright.config import Config
 from tabwright.data import sql
 from tabwright.data.delimited import ReadOptions
@@ -26,6 +25,7 @@ from tabwright.data.sampling import draw
 from tabwright.data.spool import spool
 from tabwright.data.stream import DELIMITED, PARQUET, Stream
 from tabwright.errors import ColumnError, DataError, OptionError
+from tabwright.framing import Inputs, RowColumns
 from tabwright.search.budget import Budget
 from tabwright.store.origin import Origin, Source, spool_dir
 from tabwright.store.run_dir import RunDir

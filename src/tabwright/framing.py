@@ -1,0 +1,141 @@
+"""What a run learns: the rows and columns that it is given, and the problem that they make under its options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabwright.config import Config
+from tabwright.data.splits import make_folds, users_folds
+from tabwright.data.table import Table
+from tabwright.data.target import Target
+from tabwright.errors import OptionError
+from tabwright.metrics import find_metric
+from tabwright.models.base import Family
+from tabwright.models.log_target import differs_by_factors
+from tabwright.schema import Schema
+from tabwright.search.budget import Budget
+from tabwright.search.policy import folds_for, holdout_share, training_rows
+from tabwright.search.portfolio import families_for
+from tabwright.search.problem import Problem
+from tabwright.store.origin import Source
+from tabwright.types import Array, Floats, Kind, Task
+
+
+@dataclass(frozen=True)
+class RowColumns:
+    """Per-row facts beside the features: weights, groups and times, each (n_rows,) or None; and who splits the rows."""
+
+    weight: Array | None = None
+    group: Array | None = None
+    time: Array | None = None
+    splitter: Any = None  # an object with scikit-learn's split(X, y, groups)
+
+    def take(self, rows: Array) -> RowColumns:
+        weight, group, time_ = (None if a is None else a[rows] for a in (self.weight, self.group, self.time))
+        return RowColumns(weight, group, time_, self.splitter)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is to be learned from.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n_rows, n_columns)
+    y : Series, shape (n_rows,)
+        Rows with a missing target are dropped and counted.
+    rows : RowColumns
+    source : Source, optional
+        What the frame is a sample of; the best candidates are fitted on all of it in the end.
+    notes : tuple of str
+    """
+
+    frame: pd.DataFrame
+    y: pd.Series
+    rows: RowColumns
+    source: Source | None = None
+    notes: tuple[str, ...] = ()
+
+
+def usable_families(problem: Problem, config: Config, table: Table) -> tuple[Family, ...]:
+    families = families_for(
+        problem.task, config.include_families, config.exclude_families, problem.n_classes, problem.metric.quantile
+    )
+    families = tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
+    if config.monotone_constraints:
+        families = tuple(f for f in families if f.monotone)
+    if not families:
+        raise OptionError("include_families", "and exclude_families leave no model family for this table",
+                          "name more, or exclude fewer")
+    return families
+
+
+def check_monotone(config: Config, schema: Schema) -> None:
+    numeric = {c.name for c in schema.numeric if c.kind is not Kind.DATETIME}
+    for name in config.monotone_constraints or {}:
+        if name not in numeric:
+            raise OptionError(
+                "monotone_constraints",
+                f"names {name!r}, which is no numeric feature",
+                f"name one of {', '.join(sorted(numeric)[:20])}",
+            )
+
+
+def class_weights(problem: Problem, config: Config) -> dict[str, Floats]:
+    if not config.balance_classes or problem.task is Task.REGRESSION:
+        return {}
+    return {"class_weights": balance(problem.y)}
+
+
+def balance(y: Array) -> Floats:
+    """Weights of classes, float64 (n_classes,), that let all count the same."""
+    counts = np.bincount(y)
+    return np.asarray(len(y) / (len(counts) * counts))
+
+
+def make_problem(
+    table: Table, target: Target, config: Config, rows: RowColumns, budget: Budget, cores: int, *, sampled: bool = False
+) -> Problem:
+    if config.sort_metric.lower() == "rmsle" and target.y.min() < 0:
+        raise OptionError("sort_metric", "is 'rmsle', but the target has values below 0", "take 'rmse' or 'mae'")
+    # what learns from a whole source in the end is judged by the rows of one hold-out
+    n_folds = 1 if sampled else folds_for(table, target.task, target.n_classes, config.nfolds, cores, budget)
+    if rows.splitter is not None:
+        folds = users_folds(rows.splitter, table.n_rows, target.y, rows.group)
+        n_folds = len(folds)
+    else:
+        folds = make_folds(
+            table.n_rows, target.y, target.task, n_folds, config.seed,
+            groups=rows.group, time=rows.time, holdout=holdout_share(table.n_rows),
+        )  # fmt: skip
+    train = folds.train
+    limit = training_rows(table, target.task, target.n_classes, n_folds, budget)
+    if limit < len(train[0]):
+        rng = np.random.default_rng(config.seed)
+        train = tuple(np.sort(rng.choice(t, limit, replace=False)) for t in train)
+    weight = None if rows.weight is None else np.asarray(rows.weight, np.float64)
+    if config.balance_classes and target.task is not Task.REGRESSION:
+        balanced = balance(target.y)[target.y]
+        weight = np.asarray(balanced if weight is None else weight * balanced, np.float64)
+    return Problem(
+        target.task,
+        find_metric(config.sort_metric, target.task),
+        target.n_classes,
+        target.standard,
+        target.mean,
+        target.scale,
+        weight,
+        folds.valid,
+        train,
+    )
+
+
+def by_factors(problem: Problem) -> bool:
+    """Whether the target's logarithm is worth a try."""
+    if problem.task is not Task.REGRESSION or problem.metric.quantile is not None:
+        return False
+    return differs_by_factors(problem.user_y(np.arange(len(problem.y))))
