@@ -3,14 +3,17 @@
     python benchmarks/large.py generate DIR --rows 50000000
     python benchmarks/large.py run DIR --seconds 1800 --memory-mib 4096 [--engine tcp://SCHEDULER:8786]
     python benchmarks/large.py sample DIR --seconds 300 --share 0.01
-    python benchmarks/large.py growth DIR --rows 10000,100000,1000000,10000000 --seconds 60
+    python benchmarks/large.py growth --rows 10000,100000,1000000,10000000 --seconds 60 >> growth.csv
+    PEER/bin/python benchmarks/large.py growth-h2o --rows 10000,100000,1000000,10000000 --seconds 60 >> growth.csv
+    python benchmarks/large.py plot growth.csv
 
 ``generate`` writes 30 columns (numbers, small integers, categories of 5 to 5,000 values) and a target of two classes,
 by 1,000,000 rows a file, and ``DIR.test.parquet``. ``run`` trains on the folder, exports, scores the folder with the
 command, and scores the test rows; as root it does so in a control group that holds the process and its children to the
 memory (the page cache included; Dask's workers have limits of their own). ``sample`` trains in memory on a part of the
-rows. ``growth`` fits ever larger tables (made in memory) beside LightGBM's defaults on all cores. Memory is told as the
-greatest sum of what the processes hold for themselves (resident without mapped files).
+rows. ``growth`` fits ever larger tables (made in memory) beside LightGBM's defaults on all cores, ``growth-h2o`` H2O
+AutoML on the same in an environment that has it; ``plot`` draws both into growth.svg and tells the slopes. Memory is
+told as the greatest sum of what the processes hold for themselves (resident without mapped files).
 """
 
 from __future__ import annotations
@@ -187,10 +190,8 @@ def growth(args: argparse.Namespace) -> None:
     from tabwright.evaluation import evaluate_model
 
     test = rows(TEST_ROWS, 0)
-    print("rows, what, fit s, peak MiB, test AUC, predict rows/s")
     for n in args.rows_list:
-        frame = pd.concat([rows(min(PER_FILE, n - k), 1 + k // PER_FILE) for k in range(0, n, PER_FILE)])
-        frame = frame.reset_index(drop=True)
+        frame = many(n)
         began = time.monotonic()
         with watched() as peak:
             booster = lightgbm.LGBMClassifier(verbose=-1).fit(frame.drop(columns="y"), frame["y"])
@@ -199,7 +200,8 @@ def growth(args: argparse.Namespace) -> None:
 
         began = time.monotonic()
         auc = roc_auc_score(test["y"], booster.predict_proba(test.drop(columns="y"))[:, 1])
-        print(f"{n}, lightgbm, {took:.1f}, {peak[0]:.0f}, {auc:.5f}, {TEST_ROWS / (time.monotonic() - began):.0f}")
+        speed = TEST_ROWS / (time.monotonic() - began)
+        print(f"{n}, LightGBM, {took:.1f}, {peak[0]:.0f}, {auc:.5f}, {speed:.0f}", flush=True)
         made = AutoMLClassifier(max_runtime_secs=args.seconds, sort_metric="roc_auc")
         began = time.monotonic()
         with watched() as peak:
@@ -213,10 +215,70 @@ def growth(args: argparse.Namespace) -> None:
         print(f"{n}, tabwright, {took:.1f}, {peak[0]:.0f}, {auc:.5f}, {speed:.0f}, {made._finished.design}", flush=True)
 
 
+def many(n: int) -> pd.DataFrame:
+    """So many rows in memory."""
+    parts = [rows(min(PER_FILE, n - k), 1 + k // PER_FILE) for k in range(0, n, PER_FILE)]
+    return pd.concat(parts).reset_index(drop=True)
+
+
+def growth_h2o(args: argparse.Namespace) -> None:
+    import h2o
+    from h2o.automl import H2OAutoML
+    from sklearn.metrics import roc_auc_score
+
+    test = rows(TEST_ROWS, 0)
+    for n in args.rows_list:
+        with watched() as peak:
+            h2o.init(nthreads=2, max_mem_size="14G", log_level="FATA")
+            h2o.no_progress()
+            kinds = {c: "enum" if c[0] in "cy" else "real" for c in test.columns}
+            frame, held_out = (h2o.H2OFrame(f, column_types=kinds) for f in (many(n), test))
+            began = time.monotonic()
+            made = H2OAutoML(max_runtime_secs=int(args.seconds), sort_metric="AUC", seed=1)
+            made.train(y="y", training_frame=frame)
+            took = time.monotonic() - began
+            if made.leader is None:
+                print(f"{n}, H2O AutoML, {took:.1f}, {peak[0]:.0f}, nan, nan, no model", flush=True)
+            else:
+                began = time.monotonic()
+                found = made.leader.predict(held_out).as_data_frame().iloc[:, 2]
+                speed = TEST_ROWS / (time.monotonic() - began)
+                auc = roc_auc_score(test["y"], found)
+                print(f"{n}, H2O AutoML, {took:.1f}, {peak[0]:.0f}, {auc:.5f}, {speed:.0f}, {made.leader.model_id}",
+                      flush=True)  # fmt: skip
+            h2o.cluster().shutdown()
+
+
+def plot(args: argparse.Namespace) -> None:
+    from tabwright.charts import STYLE, Line, lines
+
+    found: dict[str, list[list[float]]] = {}
+    for line in Path(args.dir).read_text("utf-8").splitlines():
+        cells = line.split(", ")
+        if cells[0].isdigit():
+            found.setdefault(cells[1], []).append([float(cells[k]) for k in (0, 2, 3, 5)])
+    ticks = [(float(k), f"10^{k}") for k in range(4, 8)]
+    parts = []
+    for k, what in enumerate(("seconds of fit", "MiB held at most", "rows scored a second"), 1):
+        curves = []
+        for name, table in found.items():
+            ok = np.log10(np.array([row for row in sorted(table) if row[k] > 0]))
+            curves.append(Line(name, ok[:, 0].tolist(), ok[:, k].tolist()))
+            print(f"{what}, {name}: slope {np.polyfit(ok[:, 0], ok[:, k], 1)[0]:.2f}")
+        parts.append(lines(curves, "rows", f"{what}, common logarithm", what, x_ticks=ticks, height=230))
+    inside = "".join(p.replace("<svg ", f'<svg y="{240 * k}" width="420" height="230" ') for k, p in enumerate(parts))
+    style = f"<style>{STYLE.replace('.tw svg', 'svg.tw')} svg.tw {{ background: var(--panel); }}</style>"
+    whole = f'<svg xmlns="http://www.w3.org/2000/svg" class="tw" viewBox="0 0 420 720">{style}{inside}</svg>'
+    Path(args.dir).with_suffix(".svg").write_text(whole, "utf-8")
+
+
+WHAT = {"generate": generate, "run": run, "sample": sample, "growth": growth, "growth-h2o": growth_h2o, "plot": plot}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=("generate", "run", "sample", "growth"))
-    parser.add_argument("dir", nargs="?", default="large")
+    parser.add_argument("what", choices=list(WHAT))
+    parser.add_argument("dir", nargs="?", default="large", help="folder of the table; for plot, what was told")
     parser.add_argument("--rows", default="1000000")
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--memory-mib", type=float, default=4096.0)
@@ -226,7 +288,7 @@ def main() -> None:
     args.rows_list = [int(n) for n in args.rows.split(",")]
     args.rows = args.rows_list[0]
     warnings.simplefilter("ignore")
-    {"generate": generate, "run": run, "sample": sample, "growth": growth}[args.what](args)
+    WHAT[args.what](args)
 
 
 if __name__ == "__main__":
