@@ -9,6 +9,7 @@ from html import escape
 from tabwright.charts.frame import LEFT, TOP, WIDTH, Plane, ends, number, svg
 
 COLOURS = 5
+LEGEND = 0.08  # of an axis, left free above the curves for their names
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,10 @@ def lines(
     """Curves in one plane with a legend; ``square`` means both axes run from 0 to 1."""
     xs = [v for c in curves for v in c.x]
     ys = [v for c in curves for v in (*c.y, *(c.band[0] if c.band else ()), *(c.band[1] if c.band else ()))]
-    plane = Plane((0.0, 1.0) if square else ends(xs, 0.02), (0.0, 1.0) if square else ends(ys), height)
+    low, high = ends(ys)
+    if sum(bool(c.name) for c in curves) > 1:
+        high += LEGEND * (high - low)
+    plane = Plane((0.0, 1.0) if square else ends(xs, 0.02), (0.0, 1.0) if square else (low, high), height)
     out = plane.axes(x_title, y_title, x_ticks)
     colour = 0
     legend = []
