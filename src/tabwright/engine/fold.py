@@ -23,6 +23,7 @@ from tabwright.engine.everything import Facts, everything
 from tabwright.errors import FitError, NotExportableError
 from tabwright.features.base import FittedStep, TargetInfo
 from tabwright.features.recipe import (
+    BLOCK_ROWS,
     RECIPES,
     Encoded,
     FittedFeatures,
@@ -263,23 +264,26 @@ class Session:
     def _matrices(
         self, recipe: Recipe, fold: int, train: Ints, valid: Ints
     ) -> tuple[list[str], FittedFeatures, Floats, Floats]:
-        keys, parts, train_blocks, valid_blocks = [], [], [], []
+        keys: list[str] = []
+        parts: list[FittedPart] = []
+        train_blocks: list[tuple[Floats, Ints]] = []
+        valid_blocks: list[tuple[Floats, Ints]] = []
         for part in recipe.shared:
             shared = self._shared_part(part)
             if shared is not None:
                 keys.append(shared[0])
                 parts.append(shared[1])
-                train_blocks.append(shared[2][train])
-                valid_blocks.append(shared[2][valid])
+                train_blocks.append((shared[2], train))
+                valid_blocks.append((shared[2], valid))
         for part in recipe.by_fold:
             own = self._fold_part(part, fold, train, valid)
             if own is not None:
                 parts.append(own[0])
-                train_blocks.append(own[1])
-                valid_blocks.append(own[2])
+                train_blocks.append((own[1], np.arange(len(train))))
+                valid_blocks.append((own[2], np.arange(len(valid))))
         if not parts:
             raise FitError("no column can be used as a feature")
-        return keys, FittedFeatures(tuple(parts)), to_float32(train_blocks), to_float32(valid_blocks)
+        return keys, FittedFeatures(tuple(parts)), _gathered(train_blocks), _gathered(valid_blocks)
 
     def _fold_part(self, part: Part, fold: int, train: Ints, valid: Ints) -> tuple[FittedPart, Floats, Floats] | None:
         if (part, fold) not in self._fold:
@@ -349,6 +353,15 @@ SLOW_ENCODERS = frozenset({"text"})
 TEACHING_SHARE = 0.3  # of the time for a student, that its teacher may take
 FEW_ROWS = 1000  # that a model of all rows predicts, only to see that its predictions are numbers
 MEASURED_ROWS = 256
+
+
+def _gathered(blocks: Sequence[tuple[Floats, Ints]]) -> Floats:
+    """Some rows of each of several float32 blocks, side by side, without a copy of a whole block beside them."""
+    out = np.empty((len(blocks[0][1]), sum(X.shape[1] for X, _ in blocks)), np.float32)
+    for start in range(0, len(out), BLOCK_ROWS):
+        here = slice(start, start + BLOCK_ROWS)
+        np.concatenate([X[rows[here]] for X, rows in blocks], axis=1, out=out[here])
+    return out
 
 
 @dataclass

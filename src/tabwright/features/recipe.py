@@ -21,6 +21,7 @@ from tabwright.types import FLOAT32_MAX, Columns, Floats, View
 _ENCODERS: dict[str, Encoder] = {e.name: e for e in ENCODERS}
 _STEPS: dict[str, Step] = {s.name: s for s in STEPS}
 Option = tuple[str, Any]
+BLOCK_ROWS = 8192
 
 
 def encoder(name: str) -> Encoder:
@@ -77,12 +78,8 @@ class FittedPart:
         return any(getattr(e, "late", False) for e in self.encoders)
 
     def apply(self, table: Table) -> Floats:
-        return self._step(np.concatenate([e.apply(table) for e in self.encoders], axis=1))
-
-    def _step(self, X: Floats) -> Floats:
-        for step in self.steps:
-            X = step.apply(X)
-        return X
+        """float32 (n_rows, n_features)."""
+        return _stepped(np.concatenate([e.apply(table) for e in self.encoders], axis=1), self.steps)
 
     def to_onnx(self, inputs: Inputs) -> str:
         for e in self.encoders:
@@ -111,9 +108,9 @@ def fit_encoder(name: str, options: tuple[Option, ...], table: Table, target: Ta
 def fit_part(
     part: Part, table: Table, target: TargetInfo | None, fit: FitEncoder = fit_encoder
 ) -> tuple[FittedPart, Floats] | None:
-    """The fitted part and its training rows (out of fold where supervised); None if it has nothing to encode.
+    """The fitted part and its training rows; None if it has nothing to encode.
 
-    ``fit`` may be a cache in front of :func:`fit_encoder`.
+    The rows are float32, out of fold where supervised. ``fit`` may be a cache in front of :func:`fit_encoder`.
     """
     encoders: list[FittedEncoder] = []
     blocks: list[Floats] = []
@@ -127,10 +124,26 @@ def fit_part(
     X = np.concatenate(blocks, axis=1)
     steps: list[FittedStep] = []
     for name, options in part.steps:
-        step = _STEPS[name].fit(X, **dict(options))
-        X = step.apply(X)
-        steps.append(step)
-    return FittedPart(tuple(encoders), tuple(steps)), X
+        for step in steps[-1:]:
+            X = step.apply(X)
+        steps.append(_STEPS[name].fit(X, **dict(options)))
+    return FittedPart(tuple(encoders), tuple(steps)), _stepped(X, steps[-1:])
+
+
+def _stepped(X: Floats, steps: Sequence[FittedStep]) -> Floats:
+    """Steps one after the other, to float32, in blocks of rows: what they make may be many times as wide."""
+    if not steps:
+        return to_float32([X])
+    out: Floats | None = None
+    for start in range(0, max(len(X), 1), BLOCK_ROWS):
+        block = X[start : start + BLOCK_ROWS]
+        for step in steps:
+            block = step.apply(block)
+        if out is None:
+            out = np.empty((len(X), block.shape[1]), np.float32)
+        out[start : start + BLOCK_ROWS] = to_float32([block])
+    assert out is not None
+    return out
 
 
 def fit_step(name: str, X: Floats) -> FittedStep:

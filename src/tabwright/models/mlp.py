@@ -70,7 +70,9 @@ class FittedMLP:
 
 
 def _bounded(X: Floats) -> Floats:
-    return np.clip(X, -BOUND, BOUND)
+    """``X`` within the bound; itself where it is, since it may be large."""
+    inside = X.size > 0 and X.min() >= -BOUND and X.max() <= BOUND
+    return X if inside else np.clip(X, -BOUND, BOUND)
 
 
 def _sigmoid(z: Floats) -> Floats:
