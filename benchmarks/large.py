@@ -247,6 +247,7 @@ def growth_h2o(args: argparse.Namespace) -> None:
                 print(f"{n}, H2O AutoML, {took:.1f}, {peak[0]:.0f}, {auc:.5f}, {speed:.0f}, {made.leader.model_id}",
                       flush=True)  # fmt: skip
             h2o.cluster().shutdown()
+            time.sleep(10)  # until its port is free: memory is told for each size alone
 
 
 def plot(args: argparse.Namespace) -> None:
