@@ -119,6 +119,7 @@ def test_folds_follow_table_and_budget():
     assert fold_seconds(100_000, 30, Task.MULTICLASS, 10) > fold_seconds(100_000, 30, Task.BINARY, 2) > 1
     assert training_rows(table, Task.BINARY, 2, 1, Budget(60)) == table.n_rows
     assert holdout_share(1000) == 0.2 and 0.05 <= holdout_share(300_000) < 0.06
+    assert 10_000_000 * holdout_share(10_000_000) == 50_000
 
 
 def test_the_budget_counts_down_and_keeps_its_reserve():

@@ -79,12 +79,17 @@ class Session:
         self.transformers: list[str] = facts["config"].get("transformers") or []
         for name in self.transformers:
             encoder(name)  # known from now on, so that a teacher's models can be read
+        self._used: Ints | None = None  # rows of the stored table that this one has, where these are not all
         self.table = Table.load(self.run.table_dir, mmap=True)
         self.y = self.run.load_array("target", "y")
         self.weight: Floats | None = (
             self.run.load_array("target", "weight") if self.run.has_array("target", "weight") else None
         )
         self.n_folds = len(list(self.run.path.glob("fold.valid*.npy")))
+        used: Ints = np.unique(np.concatenate([rows for k in range(self.n_folds) for rows in self.rows(k)]))
+        if len(used) < self.table.n_rows:  # of a table too large for the time: features of the rest would take it all
+            self._used, self.table, self.y = used, self.table.take(used), self.y[used]
+            self.weight = None if self.weight is None else self.weight[used]
         for name in SLOW_ENCODERS:  # before any job, so that no fold's time limit pays for them
             self._cached_encoder(name, (), self.table, None)
         self._shared: dict[Part, tuple[str, FittedPart, Floats] | None] = {}
@@ -95,7 +100,9 @@ class Session:
         if fold == ALL_ROWS:
             every = np.unique(np.concatenate([rows for k in range(self.n_folds) for rows in self.rows(k)]))
             return every, every[:FEW_ROWS]
-        return self.run.load_array("fold", f"train{fold}"), self.run.load_array("fold", f"valid{fold}")
+        train, valid = (self.run.load_array("fold", f"{part}{fold}") for part in ("train", "valid"))
+        return (train, valid) if self._used is None else (
+            np.searchsorted(self._used, train), np.searchsorted(self._used, valid))  # fmt: skip
 
     def fit(self, job: FoldJob) -> FoldResult:
         """Fit, predict the validation rows, write both; FitError where the data does not let the family fit."""
@@ -314,7 +321,8 @@ class Session:
         """Fit an encoder that reads no target, or take what another worker has made of it."""
         if name not in SLOW_ENCODERS:
             return fit_encoder(name, options, table, target)
-        stem = f"{name}-{hashlib.sha256(repr(options).encode()).hexdigest()[:8]}"
+        told = repr(options) if self._used is None else repr((options, len(self._used)))
+        stem = f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
         path, matrix = self.run.features_dir / f"{stem}.enc", self.run.features_dir / f"{stem}.npy"
         with (self.run.features_dir / f"{stem}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # one worker computes, the others wait for it

@@ -32,8 +32,8 @@ def folds_for(table: Table, task: Task, n_classes: int, wanted: int | str, cores
 
 
 def holdout_share(n_rows: int) -> float:
-    """Share of the rows that a hold-out keeps back: a fifth of a small table, some 15,000 rows of a large one."""
-    return min(0.2, max(0.05, 15_000 / n_rows))
+    """Share of the rows that a hold-out keeps back: a fifth of a small table, 15,000 to 50,000 rows of a large one."""
+    return min(0.2, max(0.05, 15_000 / n_rows), 50_000 / n_rows)
 
 
 def fold_seconds(n_rows: int, n_columns: int, task: Task, n_classes: int) -> float:
