@@ -92,6 +92,12 @@ def run_epochs(
     return best.snapshot, best.epoch, tuple(schedule)
 
 
+def within(X: Floats, bound: np.float32) -> Floats:
+    """``X`` clipped to plus and minus the bound; itself where it lies within, since it may be large."""
+    inside = X.size > 0 and X.min() >= -bound and X.max() <= bound
+    return X if inside else np.clip(X, -bound, bound)
+
+
 def in_blocks(score: Callable[[Floats], Floats], X: Floats, n_outputs: int) -> Floats:
     """Scores of all rows, float64 (n_rows, n_outputs), of few at a time: what lies between stays in the cache."""
     parts = [score(X[i : i + SCORE_ROWS]).astype(np.float64) for i in range(0, len(X), SCORE_ROWS)]

@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from tabwright.errors import FitError
 from tabwright.models.base import Family, FitContext, Link, Sample, View
-from tabwright.models.epochs import SCHEDULE, Best, Schedule, in_blocks, run_epochs
+from tabwright.models.epochs import SCHEDULE, Best, Schedule, in_blocks, run_epochs, within
 from tabwright.models.fitting import (
     ROUNDS,
     blas_threads,
@@ -56,7 +56,7 @@ class FittedMLP:
 
     def predict(self, X: Floats) -> Floats:
         layers = list(zip(self.weights, self.biases, strict=True))
-        return in_blocks(lambda block: _scores(layers, _bounded(block), self.activation), X, len(self.biases[-1]))
+        return in_blocks(lambda block: _scores(layers, within(block, BOUND), self.activation), X, len(self.biases[-1]))
 
     def to_onnx(self, graph: Graph, x: str) -> str:
         h = graph.node("Clip", x, graph.const(-BOUND), graph.const(BOUND))
@@ -67,12 +67,6 @@ class FittedMLP:
                 h = graph.node("Relu", h) if self.activation == "relu" else (
                     graph.node("Mul", h, graph.node("Sigmoid", h)))
         return graph.node("Cast", h, to=TensorProto.DOUBLE)
-
-
-def _bounded(X: Floats) -> Floats:
-    """``X`` within the bound; itself where it is, since it may be large."""
-    inside = X.size > 0 and X.min() >= -BOUND and X.max() <= BOUND
-    return X if inside else np.clip(X, -BOUND, BOUND)
 
 
 def _sigmoid(z: Floats) -> Floats:
@@ -210,8 +204,8 @@ class _Trainer:
 
 def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext) -> FittedMLP:
     train, valid = usable(train, context), usable_valid(valid)
-    train = replace(train, X=_bounded(train.X))
-    valid = None if valid is None else replace(valid, X=_bounded(valid.X))
+    train = replace(train, X=within(train.X, BOUND))
+    valid = None if valid is None else replace(valid, X=within(valid.X, BOUND))
     settings = with_defaults(SPACE, params)
     epochs = int(params[ROUNDS] if ROUNDS in params else settings["epochs"])
     with blas_threads(context.n_threads), np.errstate(over="ignore", invalid="ignore"):

@@ -15,7 +15,7 @@ from onnx import TensorProto
 
 from tabwright.errors import FitError
 from tabwright.models.base import Extra, Family, FitContext, Link, Sample, View
-from tabwright.models.epochs import SCHEDULE, Schedule, in_blocks, run_epochs
+from tabwright.models.epochs import SCHEDULE, Schedule, in_blocks, run_epochs, within
 from tabwright.models.fitting import ROUNDS, blas_threads, usable, usable_valid, with_defaults
 from tabwright.models.lightgbm import LINKS
 from tabwright.onnx.graph import Graph
@@ -65,7 +65,7 @@ class FittedRealMLP:
         return in_blocks(self._scores, X, len(self.biases[-1]))
 
     def _scores(self, X: Floats) -> Floats:
-        h = bounded(X)
+        h = within(X, BOUND)
         if len(self.source):
             h = np.concatenate([h, np.cos(h[:, self.source] * self.frequency + self.phase)], axis=1)
         for weights, bias, kept, mixed in zip(self.weights, self.biases, self.kept, self.mixed, strict=False):
@@ -93,10 +93,6 @@ class FittedRealMLP:
         return graph.node("Cast", h, to=TensorProto.DOUBLE)
 
 
-def bounded(X: Floats) -> Floats:
-    return np.clip(X, -BOUND, BOUND)
-
-
 def _activate(z: Floats, activation: str) -> Floats:
     if activation == "selu":
         return np.asarray(SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(np.minimum(z, 0))))
@@ -108,7 +104,7 @@ def _activate(z: Floats, activation: str) -> Floats:
 
 def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext) -> FittedRealMLP:
     train, valid = usable(train, context), usable_valid(valid)
-    train = replace(train, X=bounded(train.X))
+    train = replace(train, X=within(train.X, BOUND))
     settings = with_defaults(SPACE, params)
     epochs = int(params[ROUNDS] if ROUNDS in params else settings["epochs"])
     with blas_threads(context.n_threads), np.errstate(over="ignore", invalid="ignore"):

@@ -80,8 +80,11 @@ class Derived:
     def _lean(self, state: State) -> None:
         """A smaller model of a default that alone takes longer than the limit, once its first fold has told so."""
         for entry in state.entries.values():
-            name, measured = entry.candidate.family, self.single(entry.candidate.model_id)
-            if name in self.leaned or measured is None or not entry.scores or entry.candidate.origin != "default":
+            name = entry.candidate.family
+            if name in self.leaned or not entry.scores or entry.candidate.origin != "default":
+                continue
+            measured = self.single(entry.candidate.model_id)
+            if measured is None:
                 continue
             self.leaned.add(name)
             if measured.latency_us > ROOM * self._latency_limit:
@@ -102,7 +105,7 @@ class Derived:
         if entry.candidate.family == "mlp":
             return _narrower(params, share)
         if entry.candidate.family in BOOSTED and entry.iterations:
-            return _shorter(params, share, sum(entry.iterations) / len(entry.iterations))
+            return _shorter(params, share, entry.rounds)
         return None
 
     @cached_property
