@@ -168,6 +168,16 @@ def test_feedback_that_was_accepted_survives_a_killed_server(tmp_path, make_mode
         run.wait_for(lambda: 'tabwright_window_outcomes{model="m",version="1"} 80.0' in run.get("/metrics").text)
 
 
+def test_a_worker_that_dies_while_it_is_asked_for_an_answer_is_replaced_at_once(tmp_path, make_model):
+    put(tmp_path / "m.onnx", make_model(REGRESSION))
+    with serving(tmp_path / "m.onnx", "--workers", "2") as run:
+        first, _ = run.wait_for(lambda: run.workers() if len(run.workers()) == 2 else None)
+        os.kill(first, signal.SIGSTOP)
+        time.sleep(2)  # by now the supervisor waits for it, for 30 s
+        os.kill(first, signal.SIGKILL)
+        run.wait_for(lambda: first not in run.workers() and len(run.workers()) == 2, seconds=15)
+
+
 def test_workers_of_a_killed_server_end(tmp_path, make_model):
     put(tmp_path / "m.onnx", make_model(REGRESSION))
     with serving(tmp_path / "m.onnx", "--workers", "2") as run:

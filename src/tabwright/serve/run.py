@@ -75,7 +75,7 @@ def _serve(uvicorn: Any, config: Config) -> int:
         _announce(config, sockets[0])
         server.run(sockets=sockets)
         return 0
-    from uvicorn.supervisors import Multiprocess
+    from tabwright.serve.supervisor import Supervisor
 
     Store(config.store).close()  # faults are told here, once, and not by each worker
     check_places(config.models, config.public_key)
@@ -83,7 +83,7 @@ def _serve(uvicorn: Any, config: Config) -> int:
     settings = uvicorn.Config(_FACTORY, factory=True, **options)
     socket = _bound(settings, config)
     _announce(config, socket)
-    Multiprocess(settings, sockets=[socket]).run()
+    Supervisor(settings, sockets=[socket]).run()
     return 0
 
 
