@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tabwright import clock
@@ -14,11 +13,13 @@ from tabwright.engine.base import Engine, FoldJob, Outcome, Status
 from tabwright.objectives.design import ALL_ROWS
 from tabwright.pipeline import Candidate
 from tabwright.search.budget import Budget
-from tabwright.search.derived import STUDENT_TIME, Derived, refit_params, searched_costs
+from tabwright.search.derived import STUDENT_TIME, Derived, searched_costs
 from tabwright.search.disk import DiskLimit
 from tabwright.search.frontier import Frontier
 from tabwright.search.interactions import screen_run, stored
+from tabwright.search.pace import DAY_S, Pace
 from tabwright.search.problem import Problem
+from tabwright.search.refits import Refits
 from tabwright.search.stacking import Stacking
 from tabwright.search.state import Entry, State
 from tabwright.search.strategy import Strategy
@@ -27,21 +28,9 @@ from tabwright.search.wider import Wider
 from tabwright.store.journal import CandidateRecord, FoldRecord, Journal
 from tabwright.store.run_dir import RunDir
 
-# Seconds of a fold relative to LightGBM's, until the family's own have been measured.
-COST_PRIOR = {
-    "catboost": 2.5,
-    "xgboost": 1.2,
-    "mlp": 3.0,
-    "realmlp": 12.0,
-    "extra_trees": 1.2,
-    "random_forest": 2.0,
-    "linear": 0.7,
-    "knn": 0.5,
-}
 PRUNE_GAP, PRUNE_ROWS = 0.3, 200
 # A candidate that on so many rows betters the leader by less than this share of the leader's own gain is stopped.
 LEAST_HELP, HELP_ROWS = 3e-4, 2000
-TRUNCATED = 0.7  # a fit that its deadline stops at this share of its usual time is still worth having
 POLL_S = 0.25
 SCREEN_SHARE, MAX_SCREEN_S = 0.05, 4.0  # of the time left, that looking for interactions may take
 MIN_SCREEN_S = 0.3
@@ -50,10 +39,6 @@ REST = 4.0  # times what choosing the leader took, before it is chosen again
 UNTYPICAL = ("student", "whole")  # origins of candidates that learn from more rows than others
 SMALL = ("lean", "student")  # origins of candidates that are made to keep limits
 STACK_TIME = 0.65  # of the budget, after which candidates are stacked on what there is
-REFIT_SHARE = 0.25  # of the budget, from whose last part on candidates are fitted on all rows where costs count
-MAX_REFITS = 4
-FRONTIER_SHARE = 0.3  # of the time left, that choosing what to refit may take
-FRONTIER_ROOM = 2.0  # times what that took before must be left to do it again
 
 
 @dataclass(frozen=True)
@@ -101,13 +86,13 @@ class Search:
         self.disk = DiskLimit(run, journal, options.max_disk_mib)
         self.was_restored, self.n_recorded = False, 0
         self._stale, self._refresh_at = False, 0.0  # whether the leader lacks candidates; when it may be chosen anew
-        self._fold_seconds: dict[str, list[float]] = {}
+        self._pace = Pace(problem.n_folds, engine, budget, options.max_runtime_secs_per_model)
         self._active: list[Entry] = []
         self._derived = Derived(run, options.limits, strategy.families)
         self._stacking = Stacking(strategy.families)
         self._wider = Wider(strategy.families)
-        self._frontier_s = 0.0  # the longest that choosing what to refit has taken
-        self._refits: list[Entry] | None = None  # still to be begun, once it is time
+        self._refits = Refits(self.state, lambda: self.frontier, journal, budget, options.limits, problem.n_folds,
+                              by_clock=budget.bounded and not options.repeatable)  # fmt: skip
         self._whole: Whole | None = None  # proposes all that is still to be begun, once the search itself is over
         self.interrupted = False
 
@@ -121,7 +106,7 @@ class Search:
             self._stacking.restore(entry.candidate)
             self._wider.restore(entry.candidate)
             if entry.scores and entry.candidate.origin not in UNTYPICAL:
-                self._fold_seconds.setdefault(entry.candidate.family, []).append(entry.seconds / len(entry.scores))
+                self._pace.note(entry.candidate.family, entry.seconds / len(entry.scores))
             if entry.status == "ok":
                 self._tell(entry, entry.score)
             elif entry.status == "pruned":
@@ -171,7 +156,7 @@ class Search:
         return self.run()
 
     def _whole_job(self, whole: Whole) -> FoldJob | None:
-        left = min(self.budget.left_for_search(), 86_400.0)
+        left = min(self.budget.left_for_search(), DAY_S)
         found = None if self.disk.full or left < MIN_FOLD_S or self.engine.running() else whole.next(self.state, left)
         if found is None:
             return None
@@ -193,13 +178,13 @@ class Search:
     def _next_job(self) -> FoldJob | None:
         if self._whole is not None:
             return self._whole_job(self._whole)
-        if not self.disk.full and (job := self._refit_job()) is not None:
+        if self.options.costs and not self.disk.full and (job := self._refit_job()) is not None:
             return job
         for entry in self._active:
             job = self._fold_job(entry)
             if job is not None:
                 return job
-        if self._time_limit(self.problem.n_folds) < MIN_FOLD_S or self.disk.full:
+        if self._pace.limit(self.problem.n_folds) < MIN_FOLD_S or self.disk.full:
             return None
         depends = self.strategy.needs_results or self.options.costs or self._wider.is_pending(self.state)
         if self.options.repeatable and depends and self._active:
@@ -208,7 +193,7 @@ class Search:
             if self.options.repeatable and self._active:
                 return None  # stackers read what is finished
             self._stack()
-        candidate = self._derive() or self._widen() or self.strategy.ask(self._affordable)
+        candidate = self._derive() or self._widen() or self.strategy.ask(self._pace.affordable)
         if candidate is None:
             return None
         return self._fold_job(self._begin(candidate))
@@ -217,7 +202,7 @@ class Search:
         todo = [k for k in range(self.problem.n_folds) if k not in entry.scheduled]
         if not todo or entry.status != "running":
             return None
-        limit = self._time_limit(len(todo))
+        limit = self._pace.limit(len(todo))
         if limit < MIN_FOLD_S:
             return None
         entry.scheduled.add(todo[0])
@@ -232,13 +217,13 @@ class Search:
         if self.budget.bounded and not self.options.repeatable:
             share = self.budget.elapsed() / self.budget.total_s
         idea = self._derived.next(self.state, time_to_teach=share >= STUDENT_TIME)
-        if idea is None or (idea.origin == "student" and not self._affordable(idea.family)):
+        if idea is None or (idea.origin == "student" and not self._pace.affordable(idea.family)):
             return None
         return self.strategy.add(idea.family, idea.params, idea.origin)
 
     def _widen(self) -> Candidate | None:
         """A larger network, if the default's was too small."""
-        idea = self._wider.idea(self.state, self._affordable)
+        idea = self._wider.idea(self.state, self._pace.affordable)
         return None if idea is None else self.strategy.add(idea.family, idea.params, idea.origin)
 
     @property
@@ -254,7 +239,7 @@ class Search:
     def _stack(self) -> None:
         """Let stackers be the next candidates, those that can end in time."""
         for idea in self._stacking.ideas(self.state):
-            if self._affordable(idea.family):
+            if self._pace.affordable(idea.family):
                 self.strategy.add_next(idea.family, idea.params, idea.origin)
 
     @cached_property
@@ -263,72 +248,8 @@ class Search:
         return Frontier(self.problem, self._run, self.state, Table.load(self._run.table_dir), self.options.costs)
 
     def _refit_job(self) -> FoldJob | None:
-        """A fit on all rows of a candidate that single models will be delivered of, near the end of the search."""
-        left = self.budget.left_for_search()
-        if self._refits is None and self.options.costs and self._time_to_refit(left):
-            self._refits = self._to_refit(left)
-        while self._refits:
-            entry = self._refits.pop(0)
-            expected = entry.seconds / max(1, len(entry.scores))
-            if expected < left:
-                params = refit_params(entry, self.problem.n_folds)
-                candidate = replace(entry.candidate, params=params)
-                return FoldJob(candidate, ALL_ROWS, min(left, 86_400.0), self.engine.n_threads)
-        return None
-
-    def _time_to_refit(self, left: float) -> bool:
-        if self.options.repeatable or not self.budget.bounded:
-            return not self.strategy.has_room and not self._active
-        return FRONTIER_ROOM * self._frontier_s < left < REFIT_SHARE * self.budget.total_s
-
-    def _to_refit(self, left: float) -> list[Entry]:
-        """Candidates of which one model alone stands in designs that may be delivered, the most promising first."""
-        began = self.budget.elapsed()
-        until = math.inf if self.options.repeatable else time.monotonic() + FRONTIER_SHARE * min(left, 86_400.0)
-        self.frontier.measure_parts(until)
-        names = self.frontier.worth_refitting(self.options.limits, MAX_REFITS, until)
-        took = self.budget.elapsed() - began
-        self._frontier_s = max(self._frontier_s, took)
-        self.journal.add_stage("frontier", clock.at(self.budget.started + began), took)
-        return [e for e in map(self.state.entries.__getitem__, names) if not e.refitted]
-
-    def _record_refit(self, outcome: Outcome) -> None:
-        entry = self.state.entries[outcome.job.candidate.model_id]
-        entry.refitted = outcome.result is not None
-        if outcome.result is not None:
-            entry.cpu_seconds += outcome.result.cpu_seconds
-            entry.seconds += outcome.result.seconds
-
-    def _time_limit(self, folds_left: int) -> float:
-        """Seconds for one fold such that the candidate's remaining folds can all end in time."""
-        rounds = math.ceil(folds_left / self.engine.n_workers)
-        left = self.budget.left_for_search()
-        share = left / rounds
-        if not self._fold_seconds:  # nothing is known yet: the first candidate may not eat the whole budget
-            share *= 0.4 if self.problem.n_folds > 1 else 0.5
-        if self.options.max_runtime_secs_per_model is not None:
-            share = min(
-                share, self.options.max_runtime_secs_per_model / math.ceil(self.problem.n_folds / self.engine.n_workers)
-            )
-        return min(share, 86_400.0)
-
-    def _expected_fold_seconds(self, family: str) -> float | None:
-        own = self._fold_seconds.get(family)
-        if own:
-            return sum(own) / len(own)
-        known = [(f, sum(s) / len(s)) for f, s in self._fold_seconds.items()]
-        if not known:
-            return None
-        per_unit = sum(s / COST_PRIOR.get(f, 1.0) for f, s in known) / len(known)
-        return per_unit * COST_PRIOR.get(family, 1.0)
-
-    def _affordable(self, family: str, longer: float = 1.0) -> bool:
-        """Whether a candidate that takes so many times as long as its family does can end in time."""
-        expected = self._expected_fold_seconds(family)
-        if expected is None:
-            return True
-        rounds = math.ceil(self.problem.n_folds / self.engine.n_workers)
-        return TRUNCATED * expected * longer * rounds <= self.budget.left_for_search()
+        nothing_else = not self.strategy.has_room and not self._active
+        return self._refits.next(self.engine.n_threads, nothing_else=nothing_else)
 
     def _record(self, outcome: Outcome) -> None:
         job, result = outcome.job, outcome.result
@@ -341,7 +262,7 @@ class Search:
         ))  # fmt: skip
         self.n_recorded += 1
         if job.fold == ALL_ROWS:
-            self._record_refit(outcome)
+            self._refits.record(outcome)
             return
         if outcome.status is Status.CANCELLED:
             entry.status = "cancelled" if entry.status == "running" else entry.status
@@ -356,7 +277,7 @@ class Search:
             return
         entry.add(job.fold, result, outcome.peak_memory_mib)
         if entry.candidate.origin not in UNTYPICAL:
-            self._fold_seconds.setdefault(job.candidate.family, []).append(outcome.seconds)
+            self._pace.note(job.candidate.family, outcome.seconds)
         if entry.status != "running":
             self.disk.give_back(entry)
             return
@@ -365,7 +286,7 @@ class Search:
             self.state.complete(entry)
             self._tell(entry, entry.score)
             if entry.candidate.origin in SMALL:
-                self._refits = None  # it may be what is delivered
+                self._refits.choose_again()  # it may be what is delivered
             if self.strategy.interactions.is_reference(entry.candidate):
                 self._screen(entry)
             self._stale = True

@@ -1,0 +1,76 @@
+"""Fits on all rows, near the end of a search where costs count, of candidates that may be delivered as one model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from tabwright import clock
+from tabwright.engine.base import FoldJob, Outcome
+from tabwright.objectives.design import ALL_ROWS
+from tabwright.search.budget import Budget
+from tabwright.search.derived import refit_params
+from tabwright.search.frontier import Frontier
+from tabwright.search.pace import DAY_S
+from tabwright.search.state import Entry, State
+from tabwright.store.journal import Journal
+
+LAST_SHARE = 0.25  # of the budget, in which such fits are begun
+MOST = 4
+FRONTIER_SHARE = 0.3  # of the time left, that choosing them may take
+FRONTIER_ROOM = 2.0  # times what that took before must be left to do it again
+
+
+class Refits:
+    """Chooses what is fitted on all rows, and takes note of what was."""
+
+    def __init__(
+        self, state: State, frontier: Callable[[], Frontier], journal: Journal, budget: Budget,
+        limits: Mapping[str, float], n_folds: int, *, by_clock: bool,
+    ) -> None:  # fmt: skip
+        self._state, self._frontier, self._journal, self._budget = state, frontier, journal, budget
+        self._limits, self._n_folds, self._by_clock = limits, n_folds, by_clock
+        self._took = 0.0  # the longest that choosing has taken
+        self._todo: list[Entry] | None = None  # still to be begun, once it is time
+
+    def next(self, n_threads: int, *, nothing_else: bool) -> FoldJob | None:
+        """The next such fit; ``nothing_else``: the search has come to its end."""
+        left = self._budget.left_for_search()
+        if self._todo is None and self._is_time(left, nothing_else):
+            self._todo = self._choose(left)
+        while self._todo:
+            entry = self._todo.pop(0)
+            if entry.seconds / max(1, len(entry.scores)) < left:
+                candidate = replace(entry.candidate, params=refit_params(entry, self._n_folds))
+                return FoldJob(candidate, ALL_ROWS, min(left, DAY_S), n_threads)
+        return None
+
+    def choose_again(self) -> None:
+        """There is a new candidate that may be delivered."""
+        self._todo = None
+
+    def record(self, outcome: Outcome) -> None:
+        entry = self._state.entries[outcome.job.candidate.model_id]
+        entry.refitted = outcome.result is not None
+        if outcome.result is not None:
+            entry.cpu_seconds += outcome.result.cpu_seconds
+            entry.seconds += outcome.result.seconds
+
+    def _is_time(self, left: float, nothing_else: bool) -> bool:
+        if not self._by_clock:
+            return nothing_else
+        return FRONTIER_ROOM * self._took < left < LAST_SHARE * self._budget.total_s
+
+    def _choose(self, left: float) -> list[Entry]:
+        """Candidates of which one model alone stands in designs that may be delivered, the most promising first."""
+        began = self._budget.elapsed()
+        until = time.monotonic() + FRONTIER_SHARE * min(left, DAY_S) if self._by_clock else math.inf
+        frontier = self._frontier()
+        frontier.measure_parts(until)
+        names = frontier.worth_refitting(self._limits, MOST, until)
+        took = self._budget.elapsed() - began
+        self._took = max(self._took, took)
+        self._journal.add_stage("frontier", clock.at(self._budget.started + began), took)
+        return [e for e in map(self._state.entries.__getitem__, names) if not e.refitted]
