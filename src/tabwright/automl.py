@@ -165,7 +165,7 @@ def _search_and_assemble(
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable,
                         n_costs=len(searched_costs(config.costs)), logarithms=by_factors(problem),
                         learned=learned,
-                        defaults_first=not like_measured(table.n_rows, problem.n_classes))  # fmt: skip
+                        defaults_first=repeatable or not like_measured(table.n_rows, problem.n_classes))  # fmt: skip
     advice = warm.advise(config, facts, table, problem, families)
     strategy.warm(advice.candidates, advice.origin, advice.after)
     notes = [*notes, *advice.notes]

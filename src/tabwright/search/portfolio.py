@@ -90,8 +90,8 @@ def portfolio(
 def like_measured(n_rows: int, n_classes: int) -> bool:
     """Whether a table is of the kind that the portfolio was measured on.
 
-    On larger ones what it puts first takes longer than it did there: whole runs of 60 s on 14,000 rows of bike_sharing
-    came to a network in time with the defaults first (RMSE 30.99), and not without (32.02).
+    On larger ones, where the time goes into the first few candidates, one of each family is the safer start: whole runs
+    were no better with the portfolio first (docs/metalearning.md).
     """
     return n_rows <= MEASURED_ROWS and n_classes < MANY_CLASSES
 
