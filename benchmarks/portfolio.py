@@ -4,8 +4,7 @@
     python benchmarks/portfolio.py judge                           leave one table out: tables of figures
     python benchmarks/portfolio.py build --out portfolio.json
 
-All measurements are in one Parquet data set,
-benchmarks/experiment by default, with one file for each task.
+All measurements are in one Parquet data set, benchmarks/experiment by default, with one file for each task.
 
 Every task is cross-validated with the same configurations: each family's default, and random draws from its space, with
 and without interactions. Kept are out-of-fold and test predictions in half precision, CPU seconds and peak memory.

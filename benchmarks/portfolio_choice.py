@@ -23,7 +23,7 @@ from tabwright.search.portfolio import LATE, MANY_CLASSES, VARIANTS, families_fo
 from tabwright.types import Floats, Params, Task
 
 REFERENCE = "lightgbm_0"
-ENTRIES = 16
+ENTRIES, ROUNDS = 16, 20  # of a portfolio; of an ensemble's greedy choice
 FEW, OTHER_KINDS = 4, 0.3  # tables of a kind, with fewer of which those of other kinds count so much
 SHARES = (0.1, 0.2, 0.35, 0.5, 1.0)
 OVERHEAD = 0.3  # of the reference's cost, that any candidate has beside its fits
@@ -71,10 +71,6 @@ class Portfolio:
     def to_json(self) -> dict[str, Any]:
         entries = [{"family": e.family, "params": e.params, "cost": e.cost, "gains": e.gains} for e in self.entries]
         return {"entries": entries, "tasks": self.tasks}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Portfolio:
-        return cls([Entry(**e) for e in data["entries"]], data["tasks"])
 
 
 @dataclass(frozen=True)
@@ -152,7 +148,7 @@ def _halves(data: bytes) -> Floats:
 
 
 @functools.cache
-def ensemble_loss(task: Measured, names: tuple[str, ...], rounds: int = 20) -> float:
+def ensemble_loss(task: Measured, names: tuple[str, ...]) -> float:
     """Test loss of a greedily chosen mean of candidates; see :mod:`tabwright.ensemble.greedy`."""
     oof = np.array([task.tried[n].oof for n in names])
     losses = task.losses(oof)
@@ -160,7 +156,7 @@ def ensemble_loss(task: Measured, names: tuple[str, ...], rounds: int = 20) -> f
     counts = np.zeros(len(names))
     counts[best] = 1
     total, lowest, kept = oof[best].copy(), losses[best], counts.copy()
-    for size in range(2, rounds + 2):
+    for size in range(2, ROUNDS + 2):
         trial = task.losses((total + oof) / size)
         pick = int(np.argmin(trial))
         counts[pick] += 1
