@@ -26,6 +26,7 @@ import pandas as pd
 
 from tables import Dataset, datasets
 from tabwright.evaluation import evaluate_model
+from tabwright.meta.portfolio import Portfolio
 from tabwright.metrics import find_metric, score
 from tabwright.metrics.base import Metric
 from tabwright.runtime import load_model
@@ -55,7 +56,7 @@ OFF: dict[str, Off] = {
     WHOLE: nullcontext,
     "interactions": lambda: patch("tabwright.search.loop.screen_run", return_value=False),
     "logarithms": lambda: patch("tabwright.framing.differs_by_factors", return_value=False),
-    "portfolio": lambda: patch("tabwright.search.portfolio.VARIANTS", ()),
+    "portfolio": lambda: patch("tabwright.automl.shipped", return_value=Portfolio([], {})),
     "larger networks": lambda: patch.object(Wider, "idea", return_value=None),
     "bayesian search": lambda: patch("optuna.samplers.TPESampler", at_random),
     "racing": lambda: patch.object(Search, "_why_prune", return_value=""),

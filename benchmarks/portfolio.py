@@ -2,9 +2,12 @@
 
     python benchmarks/portfolio.py run --data DIR [--seconds N]    measure; goes on where it stopped
     python benchmarks/portfolio.py judge                           leave one table out: tables of figures
+    python benchmarks/portfolio.py race --data DIR --seconds 20 --policy portfolio    whole runs on whole tables
     python benchmarks/portfolio.py build --out portfolio.json
 
-All measurements are in one Parquet data set, benchmarks/experiment by default, with one file for each task.
+A race's portfolio is made of the other tables; its policies are none, portfolio (with the selector) and store (with an
+experience store that has seen the other tables, too). All measurements are in one Parquet data set,
+benchmarks/experiment by default, with one file for each task.
 
 Every task is cross-validated with the same configurations: each family's default, and random draws from its space, with
 and without interactions. Kept are out-of-fold and test predictions in half precision, CPU seconds and peak memory.
@@ -15,11 +18,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -28,6 +33,7 @@ import pyarrow.parquet as pq
 
 import portfolio_choice as choice
 from portfolio_tasks import Sampled, sampled
+from tables import datasets
 from tabwright.config import Config
 from tabwright.data.infer import infer_schema
 from tabwright.data.splits import make_folds
@@ -37,12 +43,15 @@ from tabwright.engine.base import FoldJob, Outcome
 from tabwright.engine.fold import Shelf, load_fold_model
 from tabwright.engine.local import LocalEngine
 from tabwright.errors import NotExportableError
+from tabwright.evaluation import evaluate_model
 from tabwright.meta.features import meta_features
+from tabwright.meta.portfolio import Portfolio
 from tabwright.metrics import find_metric
 from tabwright.models import family
 from tabwright.pipeline import FEATURES, FULL, PLAIN, Candidate, Member
+from tabwright.runtime import load_model
 from tabwright.search.interactions import screen_run
-from tabwright.search.portfolio import ORDER, VARIANTS
+from tabwright.search.portfolio import ORDER
 from tabwright.search.problem import Problem
 from tabwright.space import defaults, sample
 from tabwright.store.run_dir import RunDir
@@ -63,7 +72,7 @@ def configurations() -> list[Candidate]:
     out: list[Candidate] = []
     for kind in map(family, ORDER):
         made = [defaults(kind.space)]
-        variants = [changes for name, changes in VARIANTS if name == kind.name]
+        variants = [changes for name, changes in choice.BY_HAND if name == kind.name]
         made += [defaults(kind.space) | {k: v for k, v in c.items() if k in kind.space} for c in variants]
         made += [sample(kind.space, rng) for _ in range(DRAWS.get(kind.name, 2))]
         for k, params in enumerate(made):
@@ -193,6 +202,35 @@ def run_all(args: argparse.Namespace) -> None:
     print("complete")
 
 
+def race(args: argparse.Namespace) -> None:
+    """Whole runs, each with a portfolio made of the other tables; a JSON line each, going on where it stopped."""
+    tasks = choice.read(args.experiment)
+    lines = args.out.read_text().splitlines() if args.out.exists() else []
+    known = {(r["table"], r["policy"], r["seconds"]) for r in map(json.loads, lines)}
+    for data in datasets(args.data, args.datasets):
+        if (data.name, args.policy, args.seconds) in known:
+            continue
+        others = [t for t in tasks if t.table != data.name]
+        made = Portfolio([], {}) if args.policy == "none" else choice.portfolio_of(others, data.task)
+        train, test = data.split(0)
+        with tempfile.TemporaryDirectory() as folder:
+            if args.policy == "store":
+                choice.fill(f"{folder}/experience.sqlite", others)
+                os.environ["TABWRIGHT_EXPERIENCE"] = f"{folder}/experience.sqlite"
+            with patch("tabwright.automl.shipped", return_value=made):
+                aml = data.estimator(max_runtime_secs=args.seconds)
+                began = time.monotonic()
+                aml.fit(train.reset_index(drop=True), target=data.target)
+                took = time.monotonic() - began
+            report = aml.export(Path(folder) / "model.onnx")
+            score = evaluate_model(load_model(report.path), test, test[data.target])[data.metric]
+        record = {"table": data.name, "policy": args.policy, "seconds": args.seconds, "metric": data.metric,
+                  "score": score, "fit_s": round(took, 2), "candidates": len(aml.leaderboard())}  # fmt: skip
+        with args.out.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        print(record, flush=True)
+
+
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--experiment", type=Path, default=Path(__file__).parent / "experiment", help="folder")
@@ -205,6 +243,13 @@ def main() -> None:
     do.set_defaults(do=run_all)
     do = commands.add_parser("judge")
     do.set_defaults(do=lambda args: choice.judge(choice.read(args.experiment)))
+    do = commands.add_parser("race")
+    do.add_argument("--data", help="folder with datasets.json (default: tables that every installation has)")
+    do.add_argument("--datasets", default="all")
+    do.add_argument("--seconds", type=float, default=60)
+    do.add_argument("--policy", choices=("none", "portfolio", "store"), default="portfolio")
+    do.add_argument("--out", type=Path, default=Path("race.jsonl"))
+    do.set_defaults(do=race)
     do = commands.add_parser("build")
     do.add_argument("--out", type=Path, required=True)
     do.set_defaults(do=lambda args: choice.build(choice.read(args.experiment), args.out))

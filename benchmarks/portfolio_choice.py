@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from tabwright.meta.experience import Experience, Result
-from tabwright.meta.features import distance
+from tabwright.meta.portfolio import Entry, Portfolio
 from tabwright.pipeline import FEATURES, FULL
-from tabwright.search.portfolio import LATE, MANY_CLASSES, VARIANTS, families_for
+from tabwright.search.portfolio import LATE, MANY_CLASSES, families_for
 from tabwright.types import Floats, Params, Task
 
 REFERENCE = "lightgbm_0"
@@ -30,47 +29,29 @@ OVERHEAD = 0.3  # of the reference's cost, that any candidate has beside its fit
 BUDGETS = (5, 10, 20, 40)  # in units of the reference's cost
 WARM_AFTER = 5  # candidates that are tried before those of the experience store, where it goes early
 
-NEAR = 0.7  # distance at which a task counts e^-1/2 as much as one that is the same
-FLOOR = 0.5  # what every task counts beside that, however far
+# What was tried before there were measurements: depth, randomness and regularisation away from the defaults, in ranges
+# of published portfolios (Salinas & Erickson 2024, arXiv:2311.02971; Holzmüller et al. 2024, arXiv:2407.04491).
+BY_HAND: tuple[tuple[str, Params], ...] = (
+    (
+        "xgboost",
+        {"max_depth": 5, "learning_rate": 0.05, "colsample_bynode": 0.5, "subsample": 0.7, "min_child_weight": 8.0},
+    ),
+    (
+        "lightgbm",
+        {"num_leaves": 16, "learning_rate": 0.04, "feature_fraction": 0.5, "lambda_l2": 10.0, "min_data_in_leaf": 60},
+    ),
+    ("catboost", {"depth": 8, "learning_rate": 0.06, "l2_leaf_reg": 5.0, "random_strength": 1.0, "rsm": 0.7}),
+    ("lightgbm", {"extra_trees": True, "num_leaves": 128, "feature_fraction": 0.7, "min_data_in_leaf": 5}),
+    ("mlp", {"width": 256, "depth": 3, "dropout": 0.25, "learning_rate": 1e-3}),
+    (
+        "xgboost",
+        {"max_depth": 9, "learning_rate": 0.04, "colsample_bynode": 0.6, "subsample": 0.8, "min_child_weight": 1.0},
+    ),
+    ("catboost", {"depth": 5, "learning_rate": 0.08, "l2_leaf_reg": 10.0}),
+    ("mlp", {"width": 384, "depth": 2, "dropout": 0.1, "learning_rate": 3e-3, "epochs": 30}),
+)
 
 Before = Callable[["Measured"], list[str]]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One configuration, and what trying it brings.
-
-    Parameters
-    ----------
-    family : str
-    params : dict
-    cost : float
-        Processor seconds relative to those of LightGBM's default, a constant for what is beside the fit among them.
-    gains : dict
-        By task, what it added there to the ensemble of those before it, as a share of what could be reached.
-    """
-
-    family: str
-    params: Params
-    cost: float
-    gains: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Portfolio:
-    """Entries in order, and the meta-features of the tasks that they were measured on."""
-
-    entries: Sequence[Entry]
-    tasks: Mapping[str, Mapping[str, float]]
-
-    def ranked(self, facts: Mapping[str, float]) -> list[Entry]:
-        """Entries by what they added per cost, tasks like this one counting most."""
-        weights = {n: FLOOR + math.exp(-0.5 * (distance(facts, f) / NEAR) ** 2) for n, f in self.tasks.items()}
-        return sorted(self.entries, key=lambda e: -sum(weights[n] * g for n, g in e.gains.items()) / e.cost)
-
-    def to_json(self) -> dict[str, Any]:
-        entries = [{"family": e.family, "params": e.params, "cost": e.cost, "gains": e.gains} for e in self.entries]
-        return {"entries": entries, "tasks": self.tasks}
 
 
 @dataclass(frozen=True)
@@ -267,7 +248,7 @@ def within(task: Measured, order: Sequence[str], budget: float) -> float:
 def by_hand(task: Measured) -> list[str]:
     """Defaults, hand-made variants, the late families' defaults after the third."""
     named = []
-    for name, changes in VARIANTS:
+    for name, changes in BY_HAND:
         default = task.tried.get(f"{name}_0")
         params = {k: changes.get(k, v) for k, v in default.params.items()} if default else {}
         named += [n for n, t in task.tried.items() if _plain(t.params) == _plain(params)]

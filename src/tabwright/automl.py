@@ -21,12 +21,15 @@ from tabwright.engine.local import LocalEngine
 from tabwright.finished import Finished, as_led, out_of_fold_metrics
 from tabwright.framing import Inputs, by_factors, check_monotone, class_weights, make_problem, usable_families
 from tabwright.interrupts import Interrupts
+from tabwright.meta.features import meta_features
+from tabwright.meta.portfolio import shipped
 from tabwright.objectives.custom import is_custom, resolve
 from tabwright.objectives.design import Design
 from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
 from tabwright.search.derived import searched_costs
 from tabwright.search.loop import Observer, Search, SearchOptions
+from tabwright.search.portfolio import like_measured
 from tabwright.search.problem import Problem
 from tabwright.search.state import State
 from tabwright.search.status import reporting
@@ -39,7 +42,6 @@ from tabwright.types import Floats, Task
 from tabwright.whole_source import search_and_fit
 
 SAMPLE_ROWS = 2000  # kept for the parity check and for measuring
-WARM_AFTER = 5  # candidates of the portfolio, before those that earlier tasks suggest
 REFERENCE_ROWS = 20_000  # counted for the histograms that drift is measured against
 
 
@@ -158,10 +160,14 @@ def _search_and_assemble(
     journal.add_stage("reading", clock.at(budget.started), budget.elapsed())
     repeatable = config.max_models is not None
     families = usable_families(problem, config, table)
+    facts = meta_features(table, problem.y, problem.task, problem.n_classes)
+    learned = [(e.family, e.params) for e in shipped(problem.task).ranked(facts)]
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable,
-                        n_costs=len(searched_costs(config.costs)), logarithms=by_factors(problem))  # fmt: skip
-    advice = warm.advise(config, table, problem, families)
-    strategy.warm(advice.candidates, advice.origin, 0 if advice.origin == "warm" else WARM_AFTER)
+                        n_costs=len(searched_costs(config.costs)), logarithms=by_factors(problem),
+                        learned=learned,
+                        defaults_first=repeatable or not like_measured(table.n_rows, problem.n_classes))  # fmt: skip
+    advice = warm.advise(config, facts, table, problem, families)
+    strategy.warm(advice.candidates, advice.origin, advice.after)
     notes = [*notes, *advice.notes]
     with Interrupts() as signals:
         options = SearchOptions(config.max_models, config.max_runtime_secs_per_model, repeatable, config.max_disk_mib,
@@ -186,7 +192,7 @@ def _search_and_assemble(
                 finished.notes.extend(delivery.shortfall(point, config.limits))
                 delivery.remember(run, point.design)
             journal.add_stage("ensembling", clock.at(budget.started + began), budget.elapsed() - began)
-            warm.learn(config, table, problem, state, budget.left())
+            warm.learn(config, facts, problem, state, budget.left())
         finally:
             journal.close()
         finished.interrupted = search.interrupted or signals.asked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -13,7 +13,6 @@ from tabwright.config import Config
 from tabwright.data.table import Table
 from tabwright.errors import OptionError, UserError
 from tabwright.meta.experience import Experience, Result, place
-from tabwright.meta.features import meta_features
 from tabwright.models.base import Family
 from tabwright.models.fitting import ROUNDS
 from tabwright.pipeline import FEATURES, STACK, TARGET, TEACHER
@@ -26,6 +25,8 @@ from tabwright.stored import load_problem
 from tabwright.types import Params, Task
 
 FROM_RUN, FROM_STORE = 6, 4  # candidates taken over at most
+ALIKE = 0.2  # distance of tasks that are the same but for new rows or a column
+AFTER = 5  # candidates of the portfolio, before what did best on such a task
 STORED = 20  # results of a run that are stored at most, best first
 PATIENCE_S, LEAST_PATIENCE_S = 1.0, 0.2  # for a store that is busy or can't be reached
 T = TypeVar("T")
@@ -33,15 +34,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Advice:
-    """Configurations to try, the most promising first, and sentences about where they come from."""
+    """Configurations to try, the most promising first, and sentences about where they come from.
+
+    ``after`` so many candidates of the portfolio; None: after all of them.
+    """
 
     candidates: Sequence[tuple[str, Params]] = ()
     origin: str = "experience"
+    after: int | None = None
     notes: list[str] = field(default_factory=list)
 
 
-def advise(config: Config, table: Table, problem: Problem, families: Sequence[Family]) -> Advice:
-    """What to try first.
+def advise(
+    config: Config, facts: Mapping[str, float], table: Table, problem: Problem, families: Sequence[Family]
+) -> Advice:
+    """What to try first; ``facts`` are the task's meta-features.
 
     Raises
     ------
@@ -52,17 +59,20 @@ def advise(config: Config, table: Table, problem: Problem, families: Sequence[Fa
         return _of_run(config.warm_start, table, problem, families)
     if not config.warm_start or config.max_models is not None:  # such a run promises to be repeatable
         return Advice()
-    facts = meta_features(table, problem.y, problem.task, problem.n_classes)
     spaces = {f.name: f.space for f in families if f.space}
 
-    def ask(store: Experience) -> list[Result]:
-        return store.suggest(problem.task, facts, list(spaces), 2 * FROM_STORE)
+    def ask(store: Experience) -> tuple[list[Result], int | None]:
+        same = store.suggest(problem.task, facts, list(spaces), 2 * FROM_STORE, ALIKE)
+        if same:
+            return same, AFTER
+        return store.suggest(problem.task, facts, list(spaces), 2 * FROM_STORE), None
 
-    found = [(r.family, r.params) for r in _with_store(ask) or () if contains(spaces[r.family], r.params)]
-    return Advice(found[:FROM_STORE])
+    found, after = _with_store(ask) or ((), None)
+    fitting = [(r.family, r.params) for r in found if contains(spaces[r.family], r.params)]
+    return Advice(fitting[:FROM_STORE], after=after)
 
 
-def learn(config: Config, table: Table, problem: Problem, state: State, seconds: float) -> None:
+def learn(config: Config, facts: Mapping[str, float], problem: Problem, state: State, seconds: float) -> None:
     """Add a finished run to the store, within so many seconds; one that can't take it is no fault of the run."""
     done = [e for e in state.finished() if _plain(e)][:STORED]
     sign = -1.0 if problem.metric.greater_is_better else 1.0
@@ -76,7 +86,6 @@ def learn(config: Config, table: Table, problem: Problem, state: State, seconds:
     for entry in done:
         c, gain = entry.candidate, (trivial - sign * entry.score) / (trivial - best)
         results.append(Result(c.family, _params(c.params), gain, entry.seconds, weights.get(c.model_id, 0.0)))
-    facts = meta_features(table, problem.y, problem.task, problem.n_classes)
     patience = min(PATIENCE_S, max(LEAST_PATIENCE_S, seconds))
     _with_store(lambda store: store.add(problem.task, problem.metric.name, facts, results), patience)
 
@@ -134,7 +143,7 @@ def _of_run(path: str, table: Table, problem: Problem, families: Sequence[Family
     ranked = sorted(state.finished(), key=lambda e: -weights.get(e.candidate.model_id, 0.0))
     found = [(e.candidate.family, _params(e.candidate.params)) for e in ranked if _plain(e)]
     chosen = [(name, params) for name, params in found if name in spaces and contains(spaces[name], params)]
-    return Advice(chosen[:FROM_RUN], "warm", _changes(path, old.load_schema(), before, state, table, problem))
+    return Advice(chosen[:FROM_RUN], "warm", 0, _changes(path, old.load_schema(), before, state, table, problem))
 
 
 def _changes(

@@ -65,6 +65,20 @@ def test_monotone_constraints_hold(name, task):
         assert (sign * np.diff(fitted.predict(grid)[:, 0]) >= -1e-6).all()
 
 
+def test_lightgbm_counts_trees_and_not_rounds_that_found_no_split():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3)).astype(np.float32)
+    y = (X[:, 0] + X[:, 1] + rng.normal(size=300) > 0).astype(np.int64)
+    train, valid = Sample(X[:200], y[:200]), Sample(X[200:], y[200:])
+    rare = {"extra_trees": True, "feature_fraction": 0.4, "min_data_in_leaf": 20, "min_sum_hessian_in_leaf": 7.0}
+    fitted = fit("lightgbm", Task.BINARY, train, valid, **rare)
+    assert 5 < fitted.n_iterations == len(fitted.forest().roots)
+    again = fit("lightgbm", Task.BINARY, train, **rare, **{ROUNDS: fitted.n_iterations})
+    np.testing.assert_array_equal(fitted.predict(X), again.predict(X))
+    hopeless = fit("lightgbm", Task.BINARY, train, **{"min_sum_hessian_in_leaf": 60.0, ROUNDS: 4000})
+    assert hopeless.n_iterations == 1
+
+
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost", "mlp", "realmlp"])
 def test_boosting_stops_early_and_says_where(name):
     view = family(name).view

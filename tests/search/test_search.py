@@ -8,12 +8,14 @@ import pytest
 
 from tabwright import AutoMLRegressor
 from tabwright.errors import MissingExtraError, OptionError
-from tabwright.models import FAMILIES
+from tabwright.meta.portfolio import Entry, Portfolio, shipped
+from tabwright.models import FAMILIES, family
 from tabwright.pipeline import AS_IS, FEATURES, FULL, LOGARITHM, PLAIN, TARGET
 from tabwright.search.budget import Budget
 from tabwright.search.policy import fold_seconds, folds_for, holdout_share, training_rows
-from tabwright.search.portfolio import MANY_CLASSES_ORDER, ORDER, families_for, portfolio
+from tabwright.search.portfolio import LATE, MANY_CLASSES_ORDER, ORDER, families_for, like_measured, portfolio
 from tabwright.search.strategy import Strategy
+from tabwright.space import defaults
 from tabwright.testing.tables import mixed_table
 from tabwright.types import Task
 
@@ -22,13 +24,41 @@ def always(_family):
     return True
 
 
-def test_every_family_is_in_the_portfolio():
+ANOTHER = [("lightgbm", defaults(family("lightgbm").space) | {"num_leaves": 16})]
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_every_family_is_in_the_portfolio(task):
     assert set(ORDER) == set(MANY_CLASSES_ORDER) == {f.name for f in FAMILIES if f.extra is None}
-    names = [c.model_id for c in portfolio(families_for(Task.BINARY, None, None), 0)]
-    assert len(set(names)) == len(names) > len(ORDER)
-    for candidate in portfolio(families_for(Task.BINARY, None, None), 0):
+    learned = [(e.family, e.params) for e in shipped(task).entries]
+    made = portfolio(families_for(task, None, None), 0, learned)
+    names = [c.model_id for c in made]
+    assert len(set(names)) == len(names) >= len(ORDER) + len(learned) - len(LATE)
+    assert set(ORDER) - {"realmlp"} <= {c.family for c in made if c.origin == "default"}
+    for candidate in made:
         space = next(f.space for f in FAMILIES if f.name == candidate.family)
         assert set(candidate.params) - {FEATURES} == set(space)
+
+
+def test_what_was_learned_is_tried_where_it_fits():
+    late = ("knn", defaults(family("knn").space))
+    strange = [("lightgbm", {"num_leaves": 16}), ("no such family", {})]
+    families = families_for(Task.REGRESSION, ["lightgbm", "linear", "knn"], None)
+    learned = [late, *strange, *ANOTHER]
+    made = portfolio(families, 0, learned, defaults_first=False)
+    assert [c.model_id for c in made] == ["lightgbm_1", "knn_1", "lightgbm_3", "linear_1", "lightgbm_2"]
+    assert [c.origin for c in made] == ["default", "default", "portfolio", "default", "portfolio"]
+    made = portfolio(families, 0, learned, logarithms=True)
+    assert [c.model_id for c in made] == ["lightgbm_1", "linear_1", "lightgbm_2", "lightgbm_3", "knn_1", "lightgbm_4"]
+    assert like_measured(3000, 2) and not like_measured(30_000, 2) and not like_measured(3000, 12)
+
+
+def test_entries_are_ranked_by_their_gains_on_tasks_alike():
+    tasks = {"small": {"log_rows": 2.0}, "large": {"log_rows": 6.0}}
+    one, other = (Entry(n, {}, 1.0, {"small": a, "large": b}) for n, a, b in (("one", 0.2, 0.0), ("other", 0.0, 0.2)))
+    dear = Entry("dear", {}, 3.0, {"small": 0.3, "large": 0.3})
+    ranked = [[e.family for e in Portfolio([one, dear, other], tasks).ranked({"log_rows": x})] for x in (2.0, 6.0)]
+    assert ranked == [["one", "dear", "other"], ["other", "dear", "one"]]
 
 
 def test_families_are_included_and_excluded_by_name():
@@ -73,10 +103,12 @@ def first_asked(strategy, n):
 
 def test_the_twin_waits_for_the_screen_and_its_loss_decides_on_interactions():
     for worse, choice in ((False, FULL), (True, PLAIN)):
-        strategy = Strategy(families_for(Task.REGRESSION, ["lightgbm", "linear", "xgboost"], None), 0, None)
-        reference, linear, early = first_asked(strategy, 3)
-        assert [c.model_id for c in (reference, linear, early)] == ["lightgbm_1", "linear_1", "xgboost_1"]
-        assert {c.params.get(FEATURES, PLAIN) for c in (reference, linear, early)} == {PLAIN}
+        families = families_for(Task.REGRESSION, ["lightgbm", "linear", "xgboost"], None)
+        strategy = Strategy(families, 0, None, learned=ANOTHER)
+        early = first_asked(strategy, 3)
+        assert [c.model_id for c in early] == ["lightgbm_1", "linear_1", "xgboost_1"]
+        assert {c.params.get(FEATURES, PLAIN) for c in early} == {PLAIN}
+        reference = early[0]
         assert strategy.needs_results
         strategy.tell(reference, 1.0, 0.1)
         strategy.interactions.found = True
@@ -87,7 +119,7 @@ def test_the_twin_waits_for_the_screen_and_its_loss_decides_on_interactions():
 
 
 def test_without_interactions_there_is_no_twin():
-    strategy = Strategy(families_for(Task.REGRESSION, ["lightgbm"], None), 0, None)
+    strategy = Strategy(families_for(Task.REGRESSION, ["lightgbm"], None), 0, None, learned=ANOTHER)
     strategy.tell(strategy.ask(always), 1.0, 0.1)
     strategy.interactions.found = False
     assert strategy.ask(always).model_id == "lightgbm_3"
@@ -142,7 +174,7 @@ def test_a_family_that_is_stopped_is_given_up_but_boosting_goes_on():
 def test_the_twin_that_learns_logarithms_decides_whether_others_do():
     for worse, choice in ((False, LOGARITHM), (True, AS_IS)):
         families = families_for(Task.REGRESSION, ["lightgbm", "linear", "xgboost"], None)
-        strategy = Strategy(families, 0, None, logarithms=True)
+        strategy = Strategy(families, 0, None, logarithms=True, learned=ANOTHER)
         reference, linear = first_asked(strategy, 2)
         assert TARGET not in reference.params and linear.params[TARGET] == AS_IS
         strategy.tell(reference, 1.0, 0.1)

@@ -197,7 +197,7 @@ def test_disk_use_stays_bounded_and_nothing_that_leads_is_lost(tmp_path):
     frame = data(1500)
     free = fitted(tmp_path / "free", frame, max_models=8)
     size = RunDir(tmp_path / "free").size_mib()
-    limit = 0.7 * size
+    limit = 0.9 * size
     made = fitted(tmp_path / "bound", frame, max_models=8, max_disk_mib=limit)
     run = RunDir(tmp_path / "bound")
     journal = run.read_journal()

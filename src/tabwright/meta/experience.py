@@ -118,12 +118,14 @@ class Experience:
             run("DELETE FROM results")
             return int(run("DELETE FROM runs").rowcount)
 
-    def suggest(self, task: Task, features: Mapping[str, float], families: Sequence[str], n: int) -> list[Result]:
+    def suggest(
+        self, task: Task, features: Mapping[str, float], families: Sequence[str], n: int, farthest: float = FARTHEST
+    ) -> list[Result]:
         """Configurations that did best on the nearest tasks, at most two of a family, nearest and best first."""
         near = sorted(((distance(features, t.features), t) for t in self.all(str(task))), key=lambda pair: pair[0])
         chosen: list[Result] = []
         for far, stored in near[:NEAREST]:
-            if far > FARTHEST:
+            if far > farthest:
                 break
             for result in sorted(stored.results, key=lambda r: (-r.weight, -r.gain)):
                 known = any(r.family == result.family and r.params == result.params for r in chosen)

@@ -49,6 +49,7 @@ OBJECTIVES = {
     Task.MULTICLASS: ("multiclass", "multi_logloss"),
 }
 MAX_ROW_WISE = 300
+IDLE_ROUNDS = 20  # in a row without a split, after which there is none to be found
 MISSING_ZERO, MISSING_NAN = 1, 2  # LightGBM's decision_type: bit 0 categorical, bit 1 default left, bits 2-3 missing
 
 
@@ -174,26 +175,37 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
         train.X, train.y, weight=train.weight, params=settings, feature_name=names,
         categorical_feature=list(context.columns.categorical), free_raw_data=False,
     )
-    held_out = None if valid is None else data.create_valid(valid.X, valid.y, weight=valid.weight)
+    held_out = None if valid is None else data.create_valid(valid.X, valid.y, valid.weight, params=settings)
     data.construct()  # before the clock of the rounds starts
-    stopper = Stopper(context, patience(settings["learning_rate"]))
-
-    def after_round(env: Any) -> None:
-        scores = env.evaluation_result_list
-        if stopper.stop(scores[0][2] if scores else None):
-            raise lightgbm.EarlyStopException(stopper.best_round - 1, scores)
-
     try:
-        booster = lightgbm.train(
-            settings, data, max_rounds(params, valid), valid_sets=[] if held_out is None else [held_out],
-            callbacks=[after_round],
-        )
+        booster = lightgbm.Booster(settings, data)
+        if held_out is not None:
+            booster.add_valid(held_out, "valid")
+        best = _boost(booster, held_out is not None, max_rounds(params, valid),
+                      Stopper(context, patience(settings["learning_rate"])))  # fmt: skip
     except lightgbm.basic.LightGBMError as error:
         raise FitError(f"LightGBM refused: {error}") from error
-    if stopper.best_round == 0:
+    if best == 0:
         raise FitError("the loss was not a finite number from the first round on")
-    text = booster.model_to_string(num_iteration=stopper.best_round)
-    return FittedLightGBM(text, context.n_outputs, stopper.best_round, LINKS[context.task])
+    text = booster.model_to_string(num_iteration=best)
+    return FittedLightGBM(text, context.n_outputs, best, LINKS[context.task])
+
+
+def _boost(booster: Any, judged: bool, n_rounds: int, stopper: Stopper) -> int:
+    """Add trees until the stopper says so or there are ``n_rounds`` for each output; which number was best.
+
+    A round that finds no split adds no tree, so trees are counted and not rounds. The next may find one, as it draws
+    other rows and features.
+    """
+    best = idle = 0
+    while booster.current_iteration() < n_rounds and idle < IDLE_ROUNDS:
+        idle = idle + 1 if booster.update() else 0
+        stop = stopper.stop(booster.eval_valid()[0][2] if judged else None)
+        if stopper.best_round == stopper.rounds:
+            best = booster.current_iteration()
+        if stop:
+            break
+    return best
 
 
 LIGHTGBM = Family(

@@ -1,15 +1,14 @@
-"""The configurations that are tried first: each family's default, then variants that err differently."""
+"""The configurations that are tried first: each family's default, then what a measured portfolio holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tabwright.errors import MissingExtraError
 from tabwright.models import family
 from tabwright.models.base import Family
 from tabwright.pipeline import FEATURES, FULL, LOGARITHM, PLAIN, TARGET, Candidate
-from tabwright.space import defaults
+from tabwright.space import contains, defaults
 from tabwright.types import Params, Task
 
 # Order matters: under a small budget only the first few are reached. The linear model costs next to nothing and
@@ -25,6 +24,8 @@ MANY_CLASSES_ORDER: tuple[str, ...] = (
     "mlp", "lightgbm", "linear", "xgboost", "catboost", "extra_trees", "knn", "random_forest",
 )  # fmt: skip
 LATE = ("extra_trees", "random_forest", "knn")
+TWIN_AFTER = 5  # candidates before the one that tells what interactions are worth, where what was learned goes first
+MEASURED_ROWS = 5000  # twice what the tables had that the portfolio was measured on
 BOOSTED = ("lightgbm", "xgboost", "catboost")
 
 
@@ -51,36 +52,57 @@ def families_for(
     return tuple(f for f in chosen if task in f.tasks and (f.quantile or quantile is None))
 
 
-def portfolio(families: Sequence[Family], seed: int, *, logarithms: bool = False) -> list[Candidate]:
-    """The first candidates, in order.
+def portfolio(
+    families: Sequence[Family], seed: int, learned: Sequence[tuple[str, Params]] = (), *, logarithms: bool = False,
+    defaults_first: bool = True,
+) -> list[Candidate]:  # fmt: skip
+    """The first candidates: the families' defaults and what was ``learned``, see :mod:`tabwright.meta.portfolio`.
 
-    The second of the family of :func:`reference` is its default again, with interactions: the pair tells what these
-    are worth. With ``logarithms``, a third one learns the target's logarithm, to the same end.
+    Without ``defaults_first`` only the default of :func:`reference` comes before what was learned. Two candidates are
+    that default but for one thing, and tell what this is worth: one sees interactions, and one (with ``logarithms``)
+    learns the target's logarithm.
     """
-    out = [Candidate(model_id(f.name, 1), f.name, defaults(f.space), seed, "default") for f in families]
-    first = reference(out)
-    if first is not None:
-        twin = replace(first, model_id=model_id(first.family, 2), params=first.params | {FEATURES: FULL},
-                       origin="portfolio")  # fmt: skip
-        out.insert(min(out.index(first) + 2, len(out)), twin)
-        if logarithms:
-            other = replace(twin, model_id=model_id(first.family, 3),
-                            params=first.params | {FEATURES: PLAIN, TARGET: LOGARITHM})  # fmt: skip
-            out.insert(out.index(twin) + 1, other)
     known = {f.name: f for f in families}
-    for name, changes in VARIANTS:
-        if name in known:
-            space = known[name].space
-            params = defaults(space) | {k: v for k, v in changes.items() if k in space}
-            number = 1 + sum(c.family == name for c in out)
-            out.append(Candidate(model_id(name, number), name, params, seed, "portfolio"))
-    n_variants = len(out) - len(families) - (first is not None) * (1 + logarithms)
-    early = [c for c in out if c.family not in LATE]
-    return (
-        early[: len(early) - n_variants + 3]
-        + [c for c in out if c.family in LATE]
-        + early[len(early) - n_variants + 3 :]
-    )
+    usual = {f.name: _default(f, seed) for f in families}
+    first = reference(list(usual.values()))
+    n_first = 1 + list(usual).index(first.family) if first else 0
+    if defaults_first:
+        n_first = len(usual) - sum(n in LATE for n in usual)
+    out = [usual.pop(n) for n in list(usual)[:n_first]]
+    counts = dict.fromkeys(known, 1)
+    twins = []
+    if first is not None:
+        twins = [_variant(first.family, first.params | {FEATURES: FULL}, seed, counts)]
+        if logarithms:
+            twins.append(_variant(first.family, first.params | {FEATURES: PLAIN, TARGET: LOGARITHM}, seed, counts))
+    for name, params in learned:
+        if name in usual and params == usual[name].params:
+            out.append(usual.pop(name))
+        elif name in known and params != defaults(known[name].space) and contains(known[name].space, params):
+            out.append(_variant(name, params, seed, counts))
+    out += [usual.pop(n) for n in list(usual) if n not in LATE] + list(usual.values())
+    at = min(out.index(first) + 2, n_first) if first else 0
+    for twin, place in zip(twins, (at, at + 1) if defaults_first else (TWIN_AFTER, at), strict=False):
+        out.insert(min(place, len(out)), twin)
+    return out
+
+
+def like_measured(n_rows: int, n_classes: int) -> bool:
+    """Whether a table is of the kind that the portfolio was measured on.
+
+    On larger ones, where the time goes into the first few candidates, one of each family is the safer start: whole runs
+    were no better with the portfolio first (docs/metalearning.md).
+    """
+    return n_rows <= MEASURED_ROWS and n_classes < MANY_CLASSES
+
+
+def _default(kind: Family, seed: int) -> Candidate:
+    return Candidate(model_id(kind.name, 1), kind.name, defaults(kind.space), seed, "default")
+
+
+def _variant(name: str, params: Params, seed: int, counts: dict[str, int]) -> Candidate:
+    counts[name] += 1
+    return Candidate(model_id(name, counts[name]), name, params, seed, "portfolio")
 
 
 def reference(candidates: Sequence[Candidate]) -> Candidate | None:
@@ -91,27 +113,3 @@ def reference(candidates: Sequence[Candidate]) -> Candidate | None:
 def model_id(name: str, number: int) -> str:
     """Name of a family's candidate; of a family given as "package.module:NAME", the last part is used."""
     return f"{name.rpartition(':')[2].lower()}_{number}"
-
-
-# Variants differ from their default in the directions in which boosted trees and networks differ most: depth,
-# randomness, regularisation. Values lie inside the ranges of published portfolios (Salinas & Erickson 2024,
-# arXiv:2311.02971; Holzmüller et al. 2024, arXiv:2407.04491).
-VARIANTS: tuple[tuple[str, Params], ...] = (
-    (
-        "xgboost",
-        {"max_depth": 5, "learning_rate": 0.05, "colsample_bynode": 0.5, "subsample": 0.7, "min_child_weight": 8.0},
-    ),
-    (
-        "lightgbm",
-        {"num_leaves": 16, "learning_rate": 0.04, "feature_fraction": 0.5, "lambda_l2": 10.0, "min_data_in_leaf": 60},
-    ),
-    ("catboost", {"depth": 8, "learning_rate": 0.06, "l2_leaf_reg": 5.0, "random_strength": 1.0, "rsm": 0.7}),
-    ("lightgbm", {"extra_trees": True, "num_leaves": 128, "feature_fraction": 0.7, "min_data_in_leaf": 5}),
-    ("mlp", {"width": 256, "depth": 3, "dropout": 0.25, "learning_rate": 1e-3}),
-    (
-        "xgboost",
-        {"max_depth": 9, "learning_rate": 0.04, "colsample_bynode": 0.6, "subsample": 0.8, "min_child_weight": 1.0},
-    ),
-    ("catboost", {"depth": 5, "learning_rate": 0.08, "l2_leaf_reg": 10.0}),
-    ("mlp", {"width": 384, "depth": 2, "dropout": 0.1, "learning_rate": 3e-3, "epochs": 30}),
-)

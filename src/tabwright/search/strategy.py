@@ -37,10 +37,11 @@ class Strategy:
 
     def __init__(
         self, families: Sequence[Family], seed: int, max_models: int | None, *, repeatable: bool = False,
-        n_costs: int = 0, logarithms: bool = False,
+        n_costs: int = 0, logarithms: bool = False, learned: Sequence[tuple[str, Params]] = (),
+        defaults_first: bool = True,
     ) -> None:  # fmt: skip
         self._families = {f.name: f for f in families}
-        self._queue = portfolio(families, seed, logarithms=logarithms)
+        self._queue = portfolio(families, seed, learned, logarithms=logarithms, defaults_first=defaults_first)
         self._rng = np.random.default_rng(seed)
         self._seed, self._max, self._repeatable = seed, max_models, repeatable
         self._n_costs = n_costs
@@ -106,12 +107,13 @@ class Strategy:
         self._counts[family] = self._counts.get(family, 0) + 1
         return Candidate(model_id(family, self._counts[family]), family, params, self._seed, origin)
 
-    def warm(self, suggested: Sequence[tuple[str, Params]], origin: str, after: int) -> None:
-        """Put configurations into the queue, behind its first ``after`` candidates."""
+    def warm(self, suggested: Sequence[tuple[str, Params]], origin: str, after: int | None) -> None:
+        """Put configurations into the queue, behind its first ``after`` candidates, or (None) behind all."""
         made = []
         for family, params in suggested:
             self._counts[family] = self._counts.get(family, 0) + 1
             made.append(Candidate(model_id(family, self._counts[family]), family, params, self._seed, origin))
+        after = len(self._queue) if after is None else after
         self._queue[after:after] = made
 
     def add_next(self, family: str, params: Params, origin: str) -> None:
