@@ -10,7 +10,7 @@ from tabwright import AutoMLClassifier, AutoMLRegressor, load_model
 from tabwright.cli.main import main
 from tabwright.errors import OptionError
 from tabwright.objectives.measure import measure
-from tabwright.pipeline import FEATURES, NO_TEXT, TEACHER, graph_inputs
+from tabwright.pipeline import TEACHER, TEXT, UNSEEN, graph_inputs
 
 # Limits in microseconds are this machine's matter: where it is too slow for them, a run notes it and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore:No model with latency_us:UserWarning")
@@ -119,7 +119,7 @@ def test_text_is_done_without_where_finding_its_words_takes_longer_than_the_limi
                             include_families=["lightgbm", "mlp"], constraints={"latency_us": 12}).fit(X, y)  # fmt: skip
     lean = [e for e in made._finished.state.finished() if e.candidate.origin == "lean"]
     assert {e.candidate.family for e in lean} == {"lightgbm", "mlp"}
-    assert all(e.candidate.params[FEATURES] == NO_TEXT for e in lean)
+    assert all(e.candidate.params[TEXT] == UNSEEN for e in lean)
     cheap = made._finished.run.cost_path(lean[0].candidate.model_id).read_text("utf-8")
     assert "review" not in cheap
 

@@ -345,8 +345,8 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     balance_classes : bool, default False
         Weigh rows so that all classes count the same.
     include_families, exclude_families : sequence of str, optional
-        Of lightgbm, xgboost, catboost, extra_trees, random_forest, linear, knn, mlp; and realmlp, a larger network
-        for larger budgets, which is only tried where it is included and needs ``tabwright[neural]``.
+        Of lightgbm, xgboost, catboost, extra_trees, random_forest, linear, quadratic, knn, mlp; and realmlp, a larger
+        network for larger budgets, which is only tried where it is included and needs ``tabwright[neural]``.
     transformers : sequence of str, optional
         Encoders of yours whose columns every family gets, as ``package.module:NAME`` or by the name under which an
         installed package offers them.

@@ -19,7 +19,7 @@ from tabwright.engine.base import Engine
 from tabwright.engine.dask_connect import LOCAL
 from tabwright.engine.local import LocalEngine
 from tabwright.finished import Finished, as_led, out_of_fold_metrics
-from tabwright.framing import Inputs, by_factors, check_monotone, class_weights, make_problem, usable_families
+from tabwright.framing import Inputs, check_monotone, class_weights, make_problem, usable_families, worth_a_try
 from tabwright.interrupts import Interrupts
 from tabwright.meta.features import meta_features
 from tabwright.meta.portfolio import shipped
@@ -163,7 +163,7 @@ def _search_and_assemble(
     facts = meta_features(table, problem.y, problem.task, problem.n_classes)
     learned = [(e.family, e.params) for e in shipped(problem.task).ranked(facts)]
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable,
-                        n_costs=len(searched_costs(config.costs)), logarithms=by_factors(problem),
+                        n_costs=len(searched_costs(config.costs)), choices=worth_a_try(problem, table.schema),
                         learned=learned,
                         defaults_first=repeatable or not like_measured(table.n_rows, problem.n_classes))  # fmt: skip
     advice = warm.advise(config, facts, table, problem, families)

@@ -16,13 +16,14 @@ from tabwright.errors import OptionError
 from tabwright.metrics import find_metric
 from tabwright.models.base import Family
 from tabwright.models.log_target import differs_by_factors
+from tabwright.pipeline import LOGARITHM, TARGET, TEXT, UNSEEN
 from tabwright.schema import Schema
 from tabwright.search.budget import Budget
 from tabwright.search.policy import folds_for, holdout_share, training_rows
 from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
 from tabwright.store.origin import Source
-from tabwright.types import Array, Floats, Kind, Task
+from tabwright.types import Array, Floats, Kind, Params, Task, View
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def usable_families(problem: Problem, config: Config, table: Table) -> tuple[Fam
         problem.task, config.include_families, config.exclude_families, problem.n_classes, problem.metric.quantile
     )
     families = tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
+    if all(c.kind is Kind.TEXT for c in table.schema.used):
+        families = tuple(f for f in families if f.view is not View.COMPACT)
     if config.monotone_constraints:
         families = tuple(f for f in families if f.monotone)
     if not families:
@@ -134,8 +137,14 @@ def make_problem(
     )
 
 
-def by_factors(problem: Problem) -> bool:
-    """Whether the target's logarithm is worth a try."""
+def worth_a_try(problem: Problem, schema: Schema) -> list[Params]:
+    """Choices that one candidate each shall make, so that it shows what they are worth on this table."""
+    texts = [c.kind is Kind.TEXT for c in schema.used]
+    out: list[Params] = [{TEXT: UNSEEN}] if any(texts) and not all(texts) else []
+    return [*out, {TARGET: LOGARITHM}] if _by_factors(problem) else out
+
+
+def _by_factors(problem: Problem) -> bool:
     if problem.task is not Task.REGRESSION or problem.metric.quantile is not None:
         return False
     return differs_by_factors(problem.user_y(np.arange(len(problem.y))))

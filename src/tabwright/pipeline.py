@@ -23,9 +23,11 @@ from tabwright.onnx.forest import Forest
 from tabwright.onnx.graph import Graph
 from tabwright.types import Array, Floats, Params, Task
 
-FEATURES, PLAIN, FULL, NO_TEXT = "features", "plain", "full", "no_text"
-"""A parameter of every candidate: whether it sees the interactions that the run's screen has found, or does without
-columns of text, whose words take longer to find than all else."""
+FEATURES, PLAIN, FULL = "features", "plain", "full"
+"""A parameter of every candidate: whether it sees the interactions that the run's screen has found."""
+TEXT, SEEN, UNSEEN = "text", "seen", "unseen"
+"""A parameter of candidates where there are texts: their words may mislead a model of few rows, and take longer to find
+than all else."""
 TARGET, AS_IS, LOGARITHM = "target", "as_is", "log"
 """A parameter of candidates where the target is positive and skewed: whether they learn its logarithm."""
 TEACHER = "teacher"

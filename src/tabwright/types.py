@@ -53,6 +53,7 @@ class View(StrEnum):
     NATIVE = "native"  # categories as whole-number codes in marked columns, NaN for missing
     TREES = "trees"  # categories as numbers with an order (target statistics, frequencies, flags), NaN allowed
     DENSE = "dense"  # imputed, scaled, one-hot; no NaN
+    COMPACT = "compact"  # DENSE without texts, one-hot only of columns of few values
     SMOOTH = "smooth"  # DENSE with piecewise-linear encoded numerics
 
 

@@ -15,7 +15,7 @@ from tabwright.errors import OptionError, UserError
 from tabwright.meta.experience import Experience, Result, place
 from tabwright.models.base import Family
 from tabwright.models.fitting import ROUNDS
-from tabwright.pipeline import FEATURES, STACK, TARGET, TEACHER
+from tabwright.pipeline import FEATURES, STACK, TARGET, TEACHER, TEXT
 from tabwright.schema import Schema
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
@@ -121,7 +121,7 @@ def _plain(entry: Entry) -> bool:
 
 
 def _params(params: Params) -> Params:
-    return {name: value for name, value in params.items() if name not in (FEATURES, TARGET)}
+    return {name: value for name, value in params.items() if name not in (FEATURES, TARGET, TEXT)}
 
 
 def _of_run(path: str, table: Table, problem: Problem, families: Sequence[Family]) -> Advice:

@@ -15,6 +15,7 @@ from tabwright.models.base import Columns, FitContext, Sample, View
 from tabwright.models.epochs import SCHEDULE
 from tabwright.models.fitting import ROUNDS, Stopper, class_rate, log_loss
 from tabwright.models.knn import _scale
+from tabwright.models.quadratic import MAX_COLUMNS
 from tabwright.space import defaults
 from tabwright.testing import samples
 from tabwright.testing.families import is_storable, run_onnx
@@ -111,6 +112,21 @@ def test_catboost_scores_classes_without_rows_low():
     raw = fitted.predict(train.X)
     assert (raw[:, 1] < raw[:, [0, 2, 3]].min(axis=1) - 5).all()
     np.testing.assert_allclose(run_onnx(fitted, train.X), raw, rtol=1e-11)
+
+
+def test_quadratic_learns_a_product_and_multiplies_what_tells_most():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, size=(2000, 60)).astype(np.float32)
+    X[:, 7] = X[:, 7] > 0  # a flag
+    y = 3 * X[:, 50] * X[:, 7] + X[:, 51] ** 2
+    y = (y - y.mean()) / y.std()
+    fitted = fit("quadratic", Task.REGRESSION, Sample(X[:1500], y[:1500]), columns=Columns(60))
+    assert len(set(fitted.first) | set(fitted.second)) == MAX_COLUMNS
+    pairs = set(zip(fitted.first.tolist(), fitted.second.tolist(), strict=True))
+    assert {(7, 50), (51, 51)} <= pairs and (7, 7) not in pairs
+    error = np.mean((fitted.predict(X[1500:])[:, 0] - y[1500:]) ** 2)
+    assert error < 0.15 < np.mean((fit("linear", Task.REGRESSION, Sample(X[:1500], y[:1500])).predict(X[1500:])[:, 0]
+                                   - y[1500:]) ** 2)  # fmt: skip
 
 
 @pytest.mark.parametrize("k", [1, 3, 7])

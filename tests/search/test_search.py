@@ -10,7 +10,7 @@ from tabwright import AutoMLRegressor
 from tabwright.errors import MissingExtraError, OptionError
 from tabwright.meta.portfolio import Entry, Portfolio, shipped
 from tabwright.models import FAMILIES, family
-from tabwright.pipeline import AS_IS, FEATURES, FULL, LOGARITHM, PLAIN, TARGET
+from tabwright.pipeline import AS_IS, FEATURES, FULL, LOGARITHM, PLAIN, SEEN, TARGET, TEXT, UNSEEN
 from tabwright.search.budget import Budget
 from tabwright.search.policy import fold_seconds, folds_for, holdout_share, training_rows
 from tabwright.search.portfolio import LATE, MANY_CLASSES_ORDER, ORDER, families_for, like_measured, portfolio
@@ -48,7 +48,7 @@ def test_what_was_learned_is_tried_where_it_fits():
     made = portfolio(families, 0, learned, defaults_first=False)
     assert [c.model_id for c in made] == ["lightgbm_1", "knn_1", "lightgbm_3", "linear_1", "lightgbm_2"]
     assert [c.origin for c in made] == ["default", "default", "portfolio", "default", "portfolio"]
-    made = portfolio(families, 0, learned, logarithms=True)
+    made = portfolio(families, 0, learned, choices=[{TARGET: LOGARITHM}])
     assert [c.model_id for c in made] == ["lightgbm_1", "linear_1", "lightgbm_2", "lightgbm_3", "knn_1", "lightgbm_4"]
     assert like_measured(3000, 2) and not like_measured(30_000, 2) and not like_measured(3000, 12)
 
@@ -174,7 +174,7 @@ def test_a_family_that_is_stopped_is_given_up_but_boosting_goes_on():
 def test_the_twin_that_learns_logarithms_decides_whether_others_do():
     for worse, choice in ((False, LOGARITHM), (True, AS_IS)):
         families = families_for(Task.REGRESSION, ["lightgbm", "linear", "xgboost"], None)
-        strategy = Strategy(families, 0, None, logarithms=True, learned=ANOTHER)
+        strategy = Strategy(families, 0, None, choices=[{TARGET: LOGARITHM}], learned=ANOTHER)
         reference, linear = first_asked(strategy, 2)
         assert TARGET not in reference.params and linear.params[TARGET] == AS_IS
         strategy.tell(reference, 1.0, 0.1)
@@ -187,3 +187,24 @@ def test_the_twin_that_learns_logarithms_decides_whether_others_do():
         assert strategy.ask(always).params[TARGET] == choice
     plain = Strategy(families, 0, None)
     assert all(TARGET not in c.params for c in first_asked(plain, 5))
+
+
+def test_the_twin_that_reads_no_texts_decides_whether_others_do():
+    for worse, choice in ((False, UNSEEN), (True, SEEN)):
+        families = families_for(Task.REGRESSION, ["lightgbm", "linear", "xgboost"], None)
+        strategy = Strategy(families, 0, None, choices=[{TEXT: UNSEEN}, {TARGET: LOGARITHM}], learned=ANOTHER)
+        reference, linear = first_asked(strategy, 2)
+        assert TEXT not in reference.params and linear.params[TEXT] == SEEN
+        strategy.tell(reference, 1.0, 0.1)
+        strategy.interactions.found = False
+        twin, other = first_asked(strategy, 2)
+        assert (twin.params[TEXT], twin.params[FEATURES], twin.params[TARGET]) == (UNSEEN, PLAIN, AS_IS)
+        assert (other.params[TEXT], other.params[TARGET]) == (SEEN, LOGARITHM)
+        assert strategy.needs_results
+        strategy.tell(other, 1.2, 0.1)
+        strategy.tell(twin, 1.1 if worse else 0.9, 0.1)
+        assert strategy.ask(always).params[TEXT] == choice
+        stacker = strategy.add("linear", {}, "stack")
+        assert stacker is not None and stacker.params.get(TEXT, SEEN) == choice
+        strategy._queue.clear()
+        assert strategy.ask(always).params[TEXT] in (SEEN, UNSEEN)

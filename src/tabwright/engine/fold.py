@@ -50,9 +50,10 @@ from tabwright.pipeline import (
     FEATURES,
     FULL,
     LOGARITHM,
-    NO_TEXT,
     TARGET,
     TEACHER,
+    TEXT,
+    UNSEEN,
     FoldModel,
     Member,
     Stacked,
@@ -112,7 +113,7 @@ class Session:
         recipe = RECIPES[kind.view].with_users(self.transformers)
         if job.candidate.params.get(FEATURES) == FULL:
             recipe = recipe.with_interactions(self._interactions())
-        elif job.candidate.params.get(FEATURES) == NO_TEXT:
+        if job.candidate.params.get(TEXT) == UNSEEN:
             recipe = recipe.without("text")
         if self.monotone:  # features derived from a constrained column would go round the constraint
             recipe = recipe.without("coordinates", "spatial_mean")

@@ -259,6 +259,12 @@ RECIPES: dict[View, Recipe] = {
         Part((("target_mean", _options(min_values=20)),), (("scale", _PLAIN),)),
         Part((("spatial_mean", _PLAIN),), (("scale", _PLAIN),)),
     )),
+    View.COMPACT: Recipe(View.COMPACT, (
+        Part(_CYCLIC, _FILLED_AND_SCALED),
+        Part((("one_hot", _options(max_values=8)),)),
+        Part((("target_mean", _options(min_values=9)),), (("scale", _PLAIN),)),
+        Part((("spatial_mean", _PLAIN),), (("scale", _PLAIN),)),
+    )),
     View.SMOOTH: Recipe(View.SMOOTH, (
         Part(_CYCLIC, _FILLED_AND_SCALED),
         Part(_CYCLIC, (("impute", _PLAIN), ("piecewise", _PLAIN))),

@@ -18,6 +18,7 @@ from tabwright.models.lightgbm import LIGHTGBM, FittedLightGBM
 from tabwright.models.linear import LINEAR, FittedLinear
 from tabwright.models.log_target import LogTarget
 from tabwright.models.mlp import MLP, FittedMLP
+from tabwright.models.quadratic import QUADRATIC, FittedQuadratic
 from tabwright.models.random_forest import RANDOM_FOREST
 from tabwright.models.realmlp import REALMLP, FittedRealMLP
 from tabwright.models.xgboost import XGBOOST, FittedXGBoost
@@ -31,6 +32,7 @@ FAMILIES: tuple[Family, ...] = (
     EXTRA_TREES,
     RANDOM_FOREST,
     LINEAR,
+    QUADRATIC,
     KNN,
     MLP,
     REALMLP,
@@ -38,8 +40,8 @@ FAMILIES: tuple[Family, ...] = (
 
 # what a stored model may be rebuilt from
 FITTED_CLASSES: tuple[type, ...] = (
-    FittedLightGBM, FittedXGBoost, FittedCatBoost, FittedBaggedTrees, FittedLinear, FittedKNN, FittedMLP,
-    FittedRealMLP, LeafTables, LogTarget, Forest,
+    FittedLightGBM, FittedXGBoost, FittedCatBoost, FittedBaggedTrees, FittedLinear, FittedQuadratic, FittedKNN,
+    FittedMLP, FittedRealMLP, LeafTables, LogTarget, Forest,
 )
 
 

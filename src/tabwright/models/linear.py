@@ -142,11 +142,15 @@ def _descend(train: Sample, weight: Floats, alpha: float, l1_ratio: float, conte
     return np.asarray(found).reshape(shape[0] + 1, shape[1])
 
 
-def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext) -> FittedLinear:  # noqa: ARG001
-    train = usable(train, context)
+def solve(train: Sample, alpha: float, l1_ratio: float, context: FitContext) -> tuple[Floats, Floats]:
+    """Weights (n_features, n_outputs) and intercepts (n_outputs,) of the task's loss and quantile.
+
+    Raises
+    ------
+    FitError
+        If they are not finite.
+    """
     weight = np.ones(len(train.y)) if train.weight is None else train.weight
-    settings = with_defaults(SPACE, params)
-    alpha, l1_ratio = float(settings["alpha"]), float(settings["l1_ratio"])
     with blas_threads(context.n_threads):
         squared = context.task is Task.REGRESSION and context.quantile is None
         if squared and l1_ratio == 0 and train.X.shape[1] <= MAX_NORMAL:
@@ -159,7 +163,13 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
         intercept = np.array([np.quantile(rest, context.quantile, weights=weight, method="inverted_cdf")])
     if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
         raise FitError("the weights are not finite numbers")
-    return FittedLinear(np.ascontiguousarray(weights), np.ascontiguousarray(intercept), LINKS[context.task])
+    return np.ascontiguousarray(weights), np.ascontiguousarray(intercept)
+
+
+def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext) -> FittedLinear:  # noqa: ARG001
+    settings = with_defaults(SPACE, params)
+    found = solve(usable(train, context), float(settings["alpha"]), float(settings["l1_ratio"]), context)
+    return FittedLinear(*found, LINKS[context.task])
 
 
 LINEAR = Family(

@@ -10,7 +10,7 @@ from functools import cached_property
 from tabwright.data.table import Table
 from tabwright.models.fitting import ROUNDS
 from tabwright.objectives.cost import P99, Single
-from tabwright.pipeline import FEATURES, FULL, NO_TEXT, PLAIN, TEACHER, Candidate
+from tabwright.pipeline import FEATURES, FULL, PLAIN, TEACHER, TEXT, UNSEEN, Candidate
 from tabwright.search.portfolio import BOOSTED
 from tabwright.search.state import Entry, State
 from tabwright.store.run_dir import RunDir
@@ -97,7 +97,10 @@ class Derived:
         params = {k: v for k, v in entry.candidate.params.items() if k != TEACHER}
         left = ROOM * limit - measured.features_us
         if left < 0.2 * ROOM * limit:  # features alone take most of it: do without those that can be left out
-            params[FEATURES] = NO_TEXT if self._has_text and params.get(FEATURES) != FULL else PLAIN
+            if params.get(FEATURES) == FULL:
+                params[FEATURES] = PLAIN
+            elif self._has_text:
+                params[TEXT] = UNSEEN
             left = 0.5 * ROOM * limit
         if not measured.model_us:
             return None

@@ -16,6 +16,7 @@ COST_PRIOR = {
     "extra_trees": 1.2,
     "random_forest": 2.0,
     "linear": 0.7,
+    "quadratic": 1.5,
     "knn": 0.5,
 }
 TRUNCATED = 0.7  # a fit that its deadline stops at this share of its usual time is still worth having

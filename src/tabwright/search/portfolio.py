@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tabwright.errors import MissingExtraError
 from tabwright.models import family
 from tabwright.models.base import Family
-from tabwright.pipeline import FEATURES, FULL, LOGARITHM, PLAIN, TARGET, Candidate
+from tabwright.pipeline import FEATURES, FULL, PLAIN, Candidate
 from tabwright.space import contains, defaults
 from tabwright.types import Params, Task
 
@@ -16,12 +16,12 @@ from tabwright.types import Params, Task
 # and neighbours come late: measured over nine tables they add little to an ensemble of the others, and they are the
 # largest and slowest to score. RealMLP is left out: in a minute on two cores it changed one leader of four, by 0.1 %.
 ORDER: tuple[str, ...] = (
-    "lightgbm", "linear", "catboost", "xgboost", "mlp", "extra_trees", "random_forest", "knn",
+    "lightgbm", "linear", "catboost", "xgboost", "mlp", "quadratic", "extra_trees", "random_forest", "knn",
 )  # fmt: skip
 # With many classes boosting grows as many trees a round, and a network costs what it always does.
 MANY_CLASSES = 8
 MANY_CLASSES_ORDER: tuple[str, ...] = (
-    "mlp", "lightgbm", "linear", "xgboost", "catboost", "extra_trees", "knn", "random_forest",
+    "mlp", "lightgbm", "linear", "quadratic", "xgboost", "catboost", "extra_trees", "knn", "random_forest",
 )  # fmt: skip
 LATE = ("extra_trees", "random_forest", "knn")
 TWIN_AFTER = 5  # candidates before the one that tells what interactions are worth, where what was learned goes first
@@ -53,14 +53,14 @@ def families_for(
 
 
 def portfolio(
-    families: Sequence[Family], seed: int, learned: Sequence[tuple[str, Params]] = (), *, logarithms: bool = False,
-    defaults_first: bool = True,
+    families: Sequence[Family], seed: int, learned: Sequence[tuple[str, Params]] = (), *,
+    choices: Sequence[Params] = (), defaults_first: bool = True,
 ) -> list[Candidate]:  # fmt: skip
     """The first candidates: the families' defaults and what was ``learned``, see :mod:`tabwright.meta.portfolio`.
 
-    Without ``defaults_first`` only the default of :func:`reference` comes before what was learned. Two candidates are
-    that default but for one thing, and tell what this is worth: one sees interactions, and one (with ``logarithms``)
-    learns the target's logarithm.
+    Without ``defaults_first`` only the default of :func:`reference` comes before what was learned. Some
+    candidates are that default but for one thing, and tell what this is worth: one sees interactions, the others make
+    one of ``choices`` each.
     """
     known = {f.name: f for f in families}
     usual = {f.name: _default(f, seed) for f in families}
@@ -72,9 +72,8 @@ def portfolio(
     counts = dict.fromkeys(known, 1)
     twins = []
     if first is not None:
-        twins = [_variant(first.family, first.params | {FEATURES: FULL}, seed, counts)]
-        if logarithms:
-            twins.append(_variant(first.family, first.params | {FEATURES: PLAIN, TARGET: LOGARITHM}, seed, counts))
+        made: list[Params] = [{FEATURES: FULL}, *({FEATURES: PLAIN} | choice for choice in choices)]
+        twins = [_variant(first.family, first.params | choice, seed, counts) for choice in made]
     for name, params in learned:
         if name in usual and params == usual[name].params:
             out.append(usual.pop(name))
@@ -82,8 +81,10 @@ def portfolio(
             out.append(_variant(name, params, seed, counts))
     out += [usual.pop(n) for n in list(usual) if n not in LATE] + list(usual.values())
     at = min(out.index(first) + 2, n_first) if first else 0
-    for twin, place in zip(twins, (at, at + 1) if defaults_first else (TWIN_AFTER, at), strict=False):
-        out.insert(min(place, len(out)), twin)
+    for k, twin in enumerate(twins[1:]):
+        out.insert(min(at + k, len(out)), twin)
+    for twin in twins[:1]:  # of interactions, for which the reference's residuals are screened
+        out.insert(min(at if defaults_first else TWIN_AFTER, len(out)), twin)
     return out
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tabwright.models.base import Family
 from tabwright.models.fitting import ROUNDS
-from tabwright.pipeline import AS_IS, FEATURES, FULL, LOGARITHM, PLAIN, TARGET, TEACHER, Candidate
+from tabwright.pipeline import AS_IS, FEATURES, FULL, LOGARITHM, PLAIN, SEEN, TARGET, TEACHER, TEXT, UNSEEN, Candidate
 from tabwright.search.interactions import Verdict
 from tabwright.search.portfolio import BOOSTED, model_id, portfolio
 from tabwright.search.twins import Twins
@@ -37,11 +37,11 @@ class Strategy:
 
     def __init__(
         self, families: Sequence[Family], seed: int, max_models: int | None, *, repeatable: bool = False,
-        n_costs: int = 0, logarithms: bool = False, learned: Sequence[tuple[str, Params]] = (),
+        n_costs: int = 0, choices: Sequence[Params] = (), learned: Sequence[tuple[str, Params]] = (),
         defaults_first: bool = True,
     ) -> None:  # fmt: skip
         self._families = {f.name: f for f in families}
-        self._queue = portfolio(families, seed, learned, logarithms=logarithms, defaults_first=defaults_first)
+        self._queue = portfolio(families, seed, learned, choices=choices, defaults_first=defaults_first)
         self._rng = np.random.default_rng(seed)
         self._seed, self._max, self._repeatable = seed, max_models, repeatable
         self._n_costs = n_costs
@@ -58,6 +58,9 @@ class Strategy:
         self.interactions = Verdict(self._queue)
         logged = [c.model_id for c in self._queue if c.params.get(TARGET) == LOGARITHM]
         self.logarithms = Twins(self.interactions.reference, logged[0] if logged else None)
+        unread = [c.model_id for c in self._queue if c.params.get(TEXT) == UNSEEN]
+        self.texts = Twins(self.interactions.reference, unread[0] if unread else None)
+        self._twins: tuple[Twins, ...] = (self.interactions, self.logarithms, self.texts)
         for candidate in self._queue:
             self._counts[candidate.family] = self._counts.get(candidate.family, 0) + 1
 
@@ -69,7 +72,7 @@ class Strategy:
     @property
     def needs_results(self) -> bool:
         """Whether the next candidate depends on what is still to be told."""
-        return not self._queue or self.interactions.pending or self.logarithms.pending
+        return not self._queue or any(twins.pending for twins in self._twins)
 
     def restore(self, candidate: Candidate) -> None:
         """Take note of a candidate that an earlier session proposed."""
@@ -105,6 +108,8 @@ class Strategy:
             return None
         self._asked += counted
         self._counts[family] = self._counts.get(family, 0) + 1
+        if self.texts.better:
+            params = {TEXT: UNSEEN} | params
         return Candidate(model_id(family, self._counts[family]), family, params, self._seed, origin)
 
     def warm(self, suggested: Sequence[tuple[str, Params]], origin: str, after: int | None) -> None:
@@ -140,16 +145,18 @@ class Strategy:
         return list(self._families)
 
     def _note_asked(self, candidate: Candidate) -> None:
-        self.interactions.asked(candidate)
-        self.logarithms.asked(candidate)
+        for twins in self._twins:
+            twins.asked(candidate)
 
     def _with_choices(self, candidate: Candidate) -> Candidate:
         if candidate.origin == "default" and self.interactions.is_reference(candidate):
             return candidate
         choices = {FEATURES: self.interactions.choice}
+        fixed = candidate.model_id in [twins.twin for twins in self._twins]  # differs from the reference in one thing
         if self.logarithms.twin is not None:
-            fixed = candidate.model_id == self.interactions.twin  # which differs from the reference in one thing only
             choices[TARGET] = LOGARITHM if self.logarithms.better and not fixed else AS_IS
+        if self.texts.twin is not None:
+            choices[TEXT] = UNSEEN if self.texts.better and not fixed else SEEN
         return replace(candidate, params=choices | candidate.params)
 
     def _pick(self, names: list[str]) -> str:
@@ -194,8 +201,8 @@ class Strategy:
         name = candidate.family
         if candidate.bases:  # its loss tells nothing of how good the family's own parameters are
             return
-        self.interactions.tell(candidate, loss)
-        self.logarithms.tell(candidate, loss)
+        for twins in self._twins:
+            twins.tell(candidate, loss)
         values = [] if loss is None else [loss, *(costs or ())]
         if loss is None or not math.isfinite(loss) or len(values) != 1 + self._n_costs:
             if loss is None or not math.isfinite(loss):
@@ -230,7 +237,7 @@ class Strategy:
             if candidate.origin == "lean" or {TEACHER, ROUNDS} & candidate.params.keys():
                 # what made its loss is not in the space
                 continue
-            chosen = {FEATURES: PLAIN, TARGET: AS_IS} | candidate.params
+            chosen = {FEATURES: PLAIN, TARGET: AS_IS, TEXT: SEEN} | candidate.params
             params = {k: v for k, v in chosen.items() if k in distributions}
             if set(params) == set(distributions):
                 trial = optuna.trial.create_trial(params=params, distributions=distributions, values=values)
@@ -244,6 +251,8 @@ class Strategy:
             found[FEATURES] = _optuna().distributions.CategoricalDistribution((PLAIN, FULL))
         if self.logarithms.twin is not None:
             found[TARGET] = _optuna().distributions.CategoricalDistribution((AS_IS, LOGARITHM))
+        if self.texts.twin is not None:
+            found[TEXT] = _optuna().distributions.CategoricalDistribution((SEEN, UNSEEN))
         return found
 
 
