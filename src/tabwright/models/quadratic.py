@@ -20,7 +20,8 @@ SPACE: Space = {
     "l1_ratio": Choice((0.0, 0.25, 0.5, 1.0), 0.0),
 }
 MAX_COLUMNS = 40  # that are multiplied: 820 squares and products
-MAX_CELLS = 20_000_000  # of all rows' products
+MAX_CELLS = 20_000_000  # of all rows' products; fewer with many classes, each of which takes a pass over them
+MANY_CLASSES = 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
 def _pairs(train: Sample, context: FitContext) -> tuple[Ints, Ints]:
     """Columns to multiply: all with all, of those that tell most of the target; no square of a flag."""
     X = train.X
-    room = int((np.sqrt(8.0 * MAX_CELLS / len(X) + 1.0) - 1.0) / 2.0)
+    cells = MAX_CELLS * min(1.0, MANY_CLASSES / context.n_outputs)
+    room = int((np.sqrt(8.0 * cells / len(X) + 1.0) - 1.0) / 2.0)
     columns = np.arange(X.shape[1])
     if len(columns) > min(MAX_COLUMNS, room):
         told = _tells(X, train.y, context)
