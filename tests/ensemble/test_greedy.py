@@ -67,3 +67,17 @@ def test_where_one_model_is_clearly_best_choosing_it_has_flattered_nothing():
     y = rng.normal(size=1000)
     predictions = [(y + s * rng.normal(size=1000))[:, None] for s in (0.1, 2.0, 3.0)]
     assert selection_bias(predictions, np.array([1.0, 0.0, 0.0]), y, RMSE, RMSE) < 1e-3
+
+
+def test_ranks_alone_do_not_choose():
+    """A model whose probabilities say next to nothing may rank a few rows well: it is left out."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(3000) < 0.02).astype(np.int64)
+    score_ = 3.0 * y - 4.0
+    good = [1 / (1 + np.exp(-(score_ + rng.normal(size=3000))))[:, None] for _ in range(2)]
+    flat = 0.02 + 1e-3 * (y + 0.6 * rng.normal(size=3000))[:, None]
+    alone = select([*good, flat], y, ROC_AUC)
+    assert alone[2] == 0 and alone[:2].min() > 0.2
+    assert select([flat], y, ROC_AUC).tolist() == [1.0]
+    unequal = select([good[0], np.clip(good[0] + 0.05 * rng.normal(size=(3000, 1)), 0, 1)], y, ROC_AUC)
+    assert unequal[0] > 0.5

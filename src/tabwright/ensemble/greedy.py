@@ -9,10 +9,16 @@ import numpy as np
 
 from tabwright.metrics import as_needed
 from tabwright.metrics.base import Metric
-from tabwright.types import Array, Floats
+from tabwright.metrics.log_loss import LOG_LOSS
+from tabwright.types import Array, Floats, Ints
 
 FREELOADING = 0.05
+# Ranks of few rows of a rare class are a noisy guide, and blind to how far apart predictions lie. Weights that are the
+# mean of those chosen by the metric and by log loss, among models that gain some of what the best one gains in log
+# loss, gained 0.003 of AUC on seven tables with 250 to 600 rows to choose by, and lost nothing with 2,400.
+RANKING, SOUND = ("roc_auc", "average_precision"), 0.4
 Fits = Callable[[Array], bool]
+Loss = Callable[[Floats], float]
 MAX_ROWS = 40_000  # more rows than this make the choice slower, not better
 
 
@@ -23,7 +29,8 @@ def select(
     """Weights of the members of an ensemble.
 
     Starts from the best single model and adds, with replacement, whichever model lowers the loss of the mean
-    most; the best round is kept.
+    most; the best round is kept. For metrics of ranks the weights are the mean of these and of those for log loss,
+    unless a single model is better, and models whose log loss is far from the best's are left out.
 
     Parameters
     ----------
@@ -49,15 +56,50 @@ def select(
     ----------
     Caruana et al. 2004, doi:10.1145/1015330.1015432.
     """
-    started = time.monotonic()
     if len(y) > MAX_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(len(y), MAX_ROWS, replace=False))
         predictions = [p[rows] for p in predictions]
         y, weight = y[rows], None if weight is None else weight[rows]
 
-    def loss(prediction: Floats) -> float:
-        value = metric.loss(y, as_needed(metric, prediction), weight)
-        return value if np.isfinite(value) else float("inf")
+    def loss_by(metric: Metric) -> Loss:
+        def loss(prediction: Floats) -> float:
+            value = metric.loss(y, as_needed(metric, prediction), weight)
+            return value if np.isfinite(value) else float("inf")
+
+        return loss
+
+    loss = loss_by(metric)
+    if metric.name not in RANKING or fits is not None:
+        weights, best, alone = _climb(predictions, loss, max_rounds, patience, seconds, fits)
+        return _without_freeloaders(weights, predictions, loss, best, alone)
+    guide = loss_by(LOG_LOSS)
+    sound: Ints = np.flatnonzero(_sound(predictions, guide, float(np.average(y, weights=weight))))
+    predictions_of = [predictions[k] for k in sound]
+    weights, best, alone = _climb(predictions_of, loss, max_rounds, patience, seconds, None)
+    if not weights.any():
+        return np.zeros(len(predictions))
+    steady = (weights + _climb(predictions_of, guide, max_rounds, patience, seconds, None)[0]) / 2
+    value = loss(np.sum([w * p for w, p in zip(steady, predictions_of, strict=True) if w > 0], axis=0))
+    if value <= alone:
+        weights, best = steady, value
+    out = np.zeros(len(predictions))
+    out[sound] = _without_freeloaders(weights, predictions_of, loss, best, alone)
+    return out
+
+
+def _sound(predictions: Sequence[Floats], log_loss: Loss, share: float) -> Array:
+    """Which of two classes' predictions are fairly calibrated, beside the best of them and a constant ``share``."""
+    losses = np.array([log_loss(p) for p in predictions])
+    trivial = log_loss(np.full_like(predictions[0], share))
+    gains = trivial - losses
+    return np.asarray((gains >= SOUND * gains.max()) | (gains.max() <= 0))
+
+
+def _climb(
+    predictions: Sequence[Floats], loss: Loss, max_rounds: int, patience: int, seconds: float, fits: Fits | None
+) -> tuple[Floats, float, float]:
+    """Weights by one loss, theirs, and the best single model's; weights of 0 if no member fits alone."""
+    started = time.monotonic()
 
     def allowed(members: Array, more: int) -> bool:
         return fits is None or bool(members[more]) or fits(members | (np.arange(len(members)) == more))
@@ -65,7 +107,7 @@ def select(
     counts = np.zeros(len(predictions))
     single = [loss(p) if allowed(counts > 0, i) else float("inf") for i, p in enumerate(predictions)]
     if not np.isfinite(single).any():
-        return counts
+        return counts, float("inf"), float("inf")
     first = int(np.argmin(single))
     counts[first] = 1
     total = predictions[first].copy()
@@ -84,11 +126,11 @@ def select(
             waited += 1
         if waited >= patience or len(order) == 1 or time.monotonic() - started > seconds:
             break
-    return _without_freeloaders(best_counts / best_counts.sum(), predictions, loss, best, single[first])
+    return best_counts / best_counts.sum(), best, single[first]
 
 
 def _without_freeloaders(
-    weights: Floats, predictions: Sequence[Floats], loss: Callable[[Floats], float], best: float, alone: float
+    weights: Floats, predictions: Sequence[Floats], loss: Loss, best: float, alone: float
 ) -> Floats:
     """The weights without members that contribute next to nothing, lightest first: each costs time in production.
 
