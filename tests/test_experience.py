@@ -11,6 +11,8 @@ from tabwright.cli.main import main
 from tabwright.errors import DataError, OptionError, RunError
 from tabwright.meta.experience import VARIABLE, Experience, Result, parse
 from tabwright.meta.features import SCALES, distance, meta_features
+from tabwright.pipeline import FEATURES, FULL, PLAIN
+from tabwright.search.interactions import stored
 from tabwright.testing.tables import mixed_table, target_for
 from tabwright.types import Task
 
@@ -137,12 +139,34 @@ def test_warm_start_from_an_earlier_run(tmp_path):
     tried = [e.candidate for e in new._finished.state.entries.values()]
     winner = old._finished.state.entries[old.leader.members[0].model_id].candidate
     assert tried[0].origin == "warm" and tried[0].family == winner.family
+    assert FEATURES not in tried[0].params or tried[0].params[FEATURES] == PLAIN
     with pytest.raises(RunError, match="no run"):
         AutoMLRegressor(max_models=1, warm_start=str(tmp_path / "nothing"), **options).fit(X, y)
     with pytest.raises(OptionError, match="a regression run, and this is one of binary"):
         AutoMLClassifier(max_models=1, warm_start=str(tmp_path / "old"), **options).fit(X, y > 0)
     with pytest.raises(OptionError, match="warm_start is 3"):
         AutoMLRegressor(warm_start=3, **options).fit(X, y)
+
+
+def test_a_warm_start_takes_over_interactions(tmp_path):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.uniform(1, 9, 3000), "b": rng.uniform(1, 9, 3000), "c": rng.normal(size=3000)})
+    y = np.floor(4 * X["a"] / X["b"]) % 3 + 0.05 * rng.normal(size=3000)
+    options = {"max_runtime_secs": None, "nfolds": 2, "progress": False, "include_families": ["lightgbm", "linear"]}
+    old = AutoMLRegressor(max_models=3, export_checkpoints_dir=tmp_path / "old", **options).fit(X[:2000], y[:2000])
+    found = stored(old._finished.run)
+    assert found
+    leading = old._finished.state.entries[old._finished.state.leader.weights[0][0]].candidate
+    assert leading.params[FEATURES] == FULL
+    with pytest.warns(UserWarning, match="Warm start from"):
+        new = AutoMLRegressor(max_models=1, warm_start=tmp_path / "old", **options).fit(X, y)
+    (tried,) = [e.candidate for e in new._finished.state.entries.values()]
+    assert (tried.origin, tried.family, tried.params[FEATURES]) == ("warm", leading.family, FULL)
+    assert stored(new._finished.run) == found
+    with pytest.warns(UserWarning, match="columns gone: c"):
+        other = AutoMLRegressor(max_models=1, warm_start=tmp_path / "old", **options).fit(X[["a", "b"]], y)
+    assert FEATURES not in next(iter(other._finished.state.entries.values())).candidate.params or not stored(
+        other._finished.run)  # fmt: skip
 
 
 def test_the_interface_lists_what_is_stored(tmp_path):

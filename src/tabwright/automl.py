@@ -25,6 +25,7 @@ from tabwright.meta.features import meta_features
 from tabwright.meta.portfolio import shipped
 from tabwright.objectives.custom import is_custom, resolve
 from tabwright.objectives.design import Design
+from tabwright.search import interactions
 from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
 from tabwright.search.derived import searched_costs
@@ -162,11 +163,13 @@ def _search_and_assemble(
     families = usable_families(problem, config, table)
     facts = meta_features(table, problem.y, problem.task, problem.n_classes)
     learned = [(e.family, e.params) for e in shipped(problem.task).ranked(facts)]
+    choices = worth_a_try(problem, table.schema)
     strategy = Strategy(families, config.seed, config.max_models, repeatable=repeatable,
-                        n_costs=len(searched_costs(config.costs)), choices=worth_a_try(problem, table.schema),
-                        learned=learned,
+                        n_costs=len(searched_costs(config.costs)), choices=choices, learned=learned,
                         defaults_first=repeatable or not like_measured(table.n_rows, problem.n_classes))  # fmt: skip
-    advice = warm.advise(config, facts, table, problem, families)
+    advice = warm.advise(config, facts, table, problem, families, choices)
+    if advice.interactions is not None and not run.interactions_file.exists():
+        interactions.keep(run, advice.interactions)
     strategy.warm(advice.candidates, advice.origin, advice.after)
     notes = [*notes, *advice.notes]
     with Interrupts() as signals:

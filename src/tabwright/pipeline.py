@@ -30,6 +30,7 @@ TEXT, SEEN, UNSEEN = "text", "seen", "unseen"
 than all else."""
 TARGET, AS_IS, LOGARITHM = "target", "as_is", "log"
 """A parameter of candidates where the target is positive and skewed: whether they learn its logarithm."""
+CHOICES = (FEATURES, TEXT, TARGET)
 TEACHER = "teacher"
 """A parameter of a student: the candidates whose weighted predictions it learns, as (model_id, weight) pairs."""
 STACK = "stack"
@@ -52,6 +53,11 @@ class Candidate:
     def bases(self) -> tuple[str, ...]:
         """The candidates that a stacker learns from; none for others."""
         return tuple(str(m) for m in self.params.get(STACK) or ())
+
+
+def own_params(params: Params) -> Params:
+    """A family's own parameters, without what it sees and learns."""
+    return {name: value for name, value in params.items() if name not in CHOICES}
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ from typing import TypeVar
 from tabwright.config import Config
 from tabwright.data.table import Table
 from tabwright.errors import OptionError, UserError
+from tabwright.features.screen import Interactions
 from tabwright.meta.experience import Experience, Result, place
 from tabwright.models.base import Family
 from tabwright.models.fitting import ROUNDS
-from tabwright.pipeline import FEATURES, STACK, TARGET, TEACHER, TEXT
+from tabwright.pipeline import FEATURES, PLAIN, STACK, TEACHER, own_params
 from tabwright.schema import Schema
+from tabwright.search.interactions import stored
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
 from tabwright.space import contains
@@ -36,19 +38,21 @@ T = TypeVar("T")
 class Advice:
     """Configurations to try, the most promising first, and sentences about where they come from.
 
-    ``after`` so many candidates of the portfolio; None: after all of them.
+    ``after`` so many candidates of the portfolio; None: after all of them. ``interactions`` need not be screened.
     """
 
     candidates: Sequence[tuple[str, Params]] = ()
     origin: str = "experience"
     after: int | None = None
+    interactions: Interactions | None = None
     notes: list[str] = field(default_factory=list)
 
 
 def advise(
-    config: Config, facts: Mapping[str, float], table: Table, problem: Problem, families: Sequence[Family]
-) -> Advice:
-    """What to try first; ``facts`` are the task's meta-features.
+    config: Config, facts: Mapping[str, float], table: Table, problem: Problem, families: Sequence[Family],
+    choices: Sequence[Params] = (),
+) -> Advice:  # fmt: skip
+    """What to try first; ``facts`` are the task's meta-features, ``choices`` such as this run is to make.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def advise(
         If ``warm_start`` names no run, or one of another task.
     """
     if isinstance(config.warm_start, str):
-        return _of_run(config.warm_start, table, problem, families)
+        return _of_run(config, table, problem, families, choices)
     if not config.warm_start or config.max_models is not None:  # such a run promises to be repeatable
         return Advice()
     spaces = {f.name: f.space for f in families if f.space}
@@ -85,7 +89,7 @@ def learn(config: Config, facts: Mapping[str, float], problem: Problem, state: S
     results = []
     for entry in done:
         c, gain = entry.candidate, (trivial - sign * entry.score) / (trivial - best)
-        results.append(Result(c.family, _params(c.params), gain, entry.seconds, weights.get(c.model_id, 0.0)))
+        results.append(Result(c.family, own_params(c.params), gain, entry.seconds, weights.get(c.model_id, 0.0)))
     patience = min(PATIENCE_S, max(LEAST_PATIENCE_S, seconds))
     _with_store(lambda store: store.add(problem.task, problem.metric.name, facts, results), patience)
 
@@ -120,12 +124,11 @@ def _plain(entry: Entry) -> bool:
     return not derived and ":" not in candidate.family
 
 
-def _params(params: Params) -> Params:
-    return {name: value for name, value in params.items() if name not in (FEATURES, TARGET, TEXT)}
-
-
-def _of_run(path: str, table: Table, problem: Problem, families: Sequence[Family]) -> Advice:
-    """The winners of an earlier run, and what differs from it."""
+def _of_run(
+    config: Config, table: Table, problem: Problem, families: Sequence[Family], choices: Sequence[Params]
+) -> Advice:
+    """The winners of an earlier run, what they saw, and what differs from it."""
+    path = str(config.warm_start)
     old = RunDir.open(path)
     facts = old.config()
     if Task(facts["task"]) is not problem.task:
@@ -140,10 +143,25 @@ def _of_run(path: str, table: Table, problem: Problem, families: Sequence[Family
         journal.close()
     spaces = {f.name: f.space for f in families}
     weights = dict(state.leader.weights)
-    ranked = sorted(state.finished(), key=lambda e: -weights.get(e.candidate.model_id, 0.0))
-    found = [(e.candidate.family, _params(e.candidate.params)) for e in ranked if _plain(e)]
-    chosen = [(name, params) for name, params in found if name in spaces and contains(spaces[name], params)]
-    return Advice(chosen[:FROM_RUN], "warm", 0, _changes(path, old.load_schema(), before, state, table, problem))
+    ranked = [e for e in state.finished() if _plain(e) and e.candidate.family in spaces]
+    # the quickest first, so that there soon is a leader
+    leading = sorted((e for e in ranked if e.candidate.model_id in weights), key=lambda e: e.seconds)
+    schema = old.load_schema()
+    known = None if config.monotone_constraints or not _has_all(table.schema, schema) else stored(old)
+    made = {name for choice in choices for name in choice} | ({FEATURES} if known else set())
+    chosen = []
+    for e in [*leading, *(e for e in ranked if e not in leading)]:
+        params = own_params(e.candidate.params)
+        if contains(spaces[e.candidate.family], params):
+            seen = {k: v for k, v in e.candidate.params.items() if k in made}
+            chosen.append((e.candidate.family, ({FEATURES: PLAIN} if known else {}) | params | seen))
+    return Advice(chosen[:FROM_RUN], "warm", 0, known, _changes(path, schema, before, state, table, problem))
+
+
+def _has_all(now: Schema, before: Schema) -> bool:
+    """Whether a table has all columns that another had, of the same kinds."""
+    kinds = {c.name: c.kind for c in now.used}
+    return all(kinds.get(c.name) == c.kind for c in before.used)
 
 
 def _changes(

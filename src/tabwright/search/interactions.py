@@ -61,12 +61,17 @@ def screen_run(run: RunDir, problem: Problem, prediction: Floats, seconds: float
         prediction = (prediction - problem.mean) / problem.scale
     table = Table.load(run.table_dir).take(rows)
     found = screen(table, target, target.as_columns() - prediction, seconds)
-    write_atomic(run.interactions_file, json.dumps(found.to_json()).encode("ascii"))
+    keep(run, found)
     return bool(found)
 
 
-def stored(run: RunDir) -> bool | None:
-    """What an earlier session's screen has found; None if there was none."""
+def keep(run: RunDir, found: Interactions) -> None:
+    """Store a run's interactions."""
+    write_atomic(run.interactions_file, json.dumps(found.to_json()).encode("ascii"))
+
+
+def stored(run: RunDir) -> Interactions | None:
+    """What a screen has found; None if there was none."""
     if not run.interactions_file.exists():
         return None
-    return bool(Interactions.from_json(json.loads(run.interactions_file.read_text("ascii"))))
+    return Interactions.from_json(json.loads(run.interactions_file.read_text("ascii")))

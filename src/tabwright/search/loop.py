@@ -118,7 +118,8 @@ class Search:
             else:
                 self._active.append(entry)
         if self.strategy.interactions.found is None:
-            self.strategy.interactions.found = stored(self._run)
+            known = stored(self._run)
+            self.strategy.interactions.found = None if known is None else bool(known)
             reference = self.state.entries.get(self.strategy.interactions.reference or "")
             if reference is not None and reference.status == "ok":
                 self._screen(reference)

@@ -12,7 +12,20 @@ import numpy as np
 
 from tabwright.models.base import Family
 from tabwright.models.fitting import ROUNDS
-from tabwright.pipeline import AS_IS, FEATURES, FULL, LOGARITHM, PLAIN, SEEN, TARGET, TEACHER, TEXT, UNSEEN, Candidate
+from tabwright.pipeline import (
+    AS_IS,
+    FEATURES,
+    FULL,
+    LOGARITHM,
+    PLAIN,
+    SEEN,
+    TARGET,
+    TEACHER,
+    TEXT,
+    UNSEEN,
+    Candidate,
+    own_params,
+)
 from tabwright.search.interactions import Verdict
 from tabwright.search.portfolio import BOOSTED, model_id, portfolio
 from tabwright.search.twins import Twins
@@ -113,7 +126,13 @@ class Strategy:
         return Candidate(model_id(family, self._counts[family]), family, params, self._seed, origin)
 
     def warm(self, suggested: Sequence[tuple[str, Params]], origin: str, after: int | None) -> None:
-        """Put configurations into the queue, behind its first ``after`` candidates, or (None) behind all."""
+        """Put configurations into the queue, behind its first ``after`` candidates, or (None) behind all.
+
+        Those of the queue that are the same but for what they see are dropped, unless others are compared with them.
+        """
+        compared = {m for twins in self._twins for m in (twins.reference, twins.twin)}
+        known = [(family, own_params(params)) for family, params in suggested]
+        self._queue = [c for c in self._queue if c.model_id in compared or (c.family, own_params(c.params)) not in known]
         made = []
         for family, params in suggested:
             self._counts[family] = self._counts.get(family, 0) + 1
