@@ -132,7 +132,9 @@ class Strategy:
         """
         compared = {m for twins in self._twins for m in (twins.reference, twins.twin)}
         known = [(family, own_params(params)) for family, params in suggested]
-        self._queue = [c for c in self._queue if c.model_id in compared or (c.family, own_params(c.params)) not in known]
+        self._queue = [
+            c for c in self._queue if c.model_id in compared or (c.family, own_params(c.params)) not in known
+        ]
         made = []
         for family, params in suggested:
             self._counts[family] = self._counts.get(family, 0) + 1
