@@ -43,8 +43,9 @@ import tables  # noqa: F401  (switches the experience store off)
 from tabwright import AutoMLClassifier, AutoMLRegressor, load_model
 from tabwright.data.readers import read_table
 from tabwright.errors import ModelFileError, UserError
+from tabwright.models import FAMILIES
 
-FAMILIES = ("lightgbm", "linear", "xgboost", "catboost", "mlp", "extra_trees", "random_forest", "knn")
+NAMES_OF_FAMILIES = tuple(f.name for f in FAMILIES if f.extra is None)
 Rng = np.random.Generator
 
 
@@ -146,7 +147,7 @@ def cases(draw: st.DrawFn) -> Case:
         y = y.mask(rng.random(n) < 0.1)
     options: dict[str, Any] = {
         "max_runtime_secs": None, "max_models": draw(st.integers(1, 4)), "seed": draw(st.integers(0, 3)),
-        "include_families": draw(st.lists(st.sampled_from(FAMILIES), min_size=1, max_size=2, unique=True)),
+        "include_families": draw(st.lists(st.sampled_from(NAMES_OF_FAMILIES), min_size=1, max_size=2, unique=True)),
         "nfolds": draw(st.sampled_from(["auto", 2, 1])),
     }  # fmt: skip
     if target not in REGRESSION and draw(st.booleans()):

@@ -115,13 +115,12 @@ def told(task: Task, prediction: Floats, y: Array) -> bytes:
 def measure(task: Sampled, folder: Path, out: Path) -> bool:
     """Cross-validate configurations on one task, all or of families that its file ``out`` lacks; False if none."""
     known = pd.read_parquet(out) if out.exists() else None
-    wanted = configurations()
+    reference, *others = wanted = configurations()
     if known is not None:
         have = set(known["family"])
-        wanted = [c for c in wanted if c.family not in have]
-        if not wanted:
+        wanted = [reference, *(c for c in others if c.family not in have)]
+        if len(wanted) == 1:
             return False
-        wanted.insert(0, configurations()[0])
     run, problem, table = prepare(task, folder)
     engine = LocalEngine(2, 1, None, folder / "workers.log")
     held = Table.from_frame(task.test.drop(columns=[task.data.target]), table.schema)
@@ -138,7 +137,7 @@ def measure(task: Sampled, folder: Path, out: Path) -> bool:
     try:
         engine.open(run.path)
         for candidate, outcomes in fitted(engine, wanted, run, problem):
-            if any(o.result is None for o in outcomes) or (known is not None and candidate is wanted[0]):
+            if any(o.result is None for o in outcomes) or (known is not None and candidate is reference):
                 continue
             oof = np.concatenate([run.prediction(candidate.model_id, k) for k in range(FOLDS)])
             models = tuple(load_fold_model(run, candidate.model_id, k, shelf) for k in range(FOLDS))

@@ -9,10 +9,10 @@ import pytest
 from tabwright import AutoMLClassifier, AutoMLRegressor
 from tabwright.cli.main import main
 from tabwright.errors import DataError, OptionError, RunError
+from tabwright.features.screen import Interactions
 from tabwright.meta.experience import VARIABLE, Experience, Result, parse
 from tabwright.meta.features import SCALES, distance, meta_features
 from tabwright.pipeline import FEATURES, FULL, PLAIN
-from tabwright.search.interactions import stored
 from tabwright.testing.tables import mixed_table, target_for
 from tabwright.types import Task
 
@@ -154,7 +154,7 @@ def test_a_warm_start_takes_over_interactions(tmp_path):
     y = np.floor(4 * X["a"] / X["b"]) % 3 + 0.05 * rng.normal(size=3000)
     options = {"max_runtime_secs": None, "nfolds": 2, "progress": False, "include_families": ["lightgbm", "linear"]}
     old = AutoMLRegressor(max_models=3, export_checkpoints_dir=tmp_path / "old", **options).fit(X[:2000], y[:2000])
-    found = stored(old._finished.run)
+    found = Interactions.load(old._finished.run.interactions_file)
     assert found
     leading = old._finished.state.entries[old._finished.state.leader.weights[0][0]].candidate
     assert leading.params[FEATURES] == FULL
@@ -162,11 +162,11 @@ def test_a_warm_start_takes_over_interactions(tmp_path):
         new = AutoMLRegressor(max_models=1, warm_start=tmp_path / "old", **options).fit(X, y)
     (tried,) = [e.candidate for e in new._finished.state.entries.values()]
     assert (tried.origin, tried.family, tried.params[FEATURES]) == ("warm", leading.family, FULL)
-    assert stored(new._finished.run) == found
+    assert Interactions.load(new._finished.run.interactions_file) == found
     with pytest.warns(UserWarning, match="columns gone: c"):
         other = AutoMLRegressor(max_models=1, warm_start=tmp_path / "old", **options).fit(X[["a", "b"]], y)
-    assert FEATURES not in next(iter(other._finished.state.entries.values())).candidate.params or not stored(
-        other._finished.run)  # fmt: skip
+    assert FEATURES not in next(iter(other._finished.state.entries.values())).candidate.params or not Interactions.load(
+        other._finished.run.interactions_file)  # fmt: skip
 
 
 def test_the_interface_lists_what_is_stored(tmp_path):

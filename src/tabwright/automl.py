@@ -25,7 +25,6 @@ from tabwright.meta.features import meta_features
 from tabwright.meta.portfolio import shipped
 from tabwright.objectives.custom import is_custom, resolve
 from tabwright.objectives.design import Design
-from tabwright.search import interactions
 from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
 from tabwright.search.derived import searched_costs
@@ -169,7 +168,7 @@ def _search_and_assemble(
                         defaults_first=repeatable or not like_measured(table.n_rows, problem.n_classes))  # fmt: skip
     advice = warm.advise(config, facts, table, problem, families, choices)
     if advice.interactions is not None and not run.interactions_file.exists():
-        interactions.keep(run, advice.interactions)
+        advice.interactions.save(run.interactions_file)
     strategy.warm(advice.candidates, advice.origin, advice.after)
     notes = [*notes, *advice.notes]
     with Interrupts() as signals:

@@ -18,7 +18,6 @@ from tabwright.models.base import Family
 from tabwright.models.fitting import ROUNDS
 from tabwright.pipeline import FEATURES, PLAIN, STACK, TEACHER, own_params
 from tabwright.schema import Schema
-from tabwright.search.interactions import stored
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
 from tabwright.space import contains
@@ -147,10 +146,11 @@ def _of_run(
     # the quickest first, so that there soon is a leader
     leading = sorted((e for e in ranked if e.candidate.model_id in weights), key=lambda e: e.seconds)
     schema = old.load_schema()
-    known = None if config.monotone_constraints or not _has_all(table.schema, schema) else stored(old)
+    same = _has_all(table.schema, schema) and not config.monotone_constraints
+    known = Interactions.load(old.interactions_file) if same else None
     made = {name for choice in choices for name in choice} | ({FEATURES} if known else set())
     chosen = []
-    for e in [*leading, *(e for e in ranked if e not in leading)]:
+    for e in [*leading, *(e for e in ranked if e.candidate.model_id not in weights)]:
         params = own_params(e.candidate.params)
         if contains(spaces[e.candidate.family], params):
             seen = {k: v for k, v in e.candidate.params.items() if k in made}

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import io
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -112,7 +111,10 @@ class Session:
         kind = family(job.candidate.family)
         recipe = RECIPES[kind.view].with_users(self.transformers)
         if job.candidate.params.get(FEATURES) == FULL:
-            recipe = recipe.with_interactions(self._interactions())
+            found = Interactions.load(self.run.interactions_file)
+            if found is None:
+                raise FitError("the run's interactions are lost")
+            recipe = recipe.with_interactions(found)
         if job.candidate.params.get(TEXT) == UNSEEN:
             recipe = recipe.without("text")
         if self.monotone:  # features derived from a constrained column would go round the constraint
@@ -252,9 +254,6 @@ class Session:
             return (), blocks[0], blocks[1]
         step = fit_step("scale", blocks[0])
         return (step,), step.apply(blocks[0]), step.apply(blocks[1])
-
-    def _interactions(self) -> Interactions:
-        return Interactions.from_json(json.loads(self.run.interactions_file.read_text("ascii")))
 
     def _score(self, prediction: Floats, rows: Ints) -> float:
         y: Array = self.y[rows]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
+from tabwright.codec import write_atomic
 from tabwright.data.table import Table
 from tabwright.features import arithmetic, cross_mean, deviation
 from tabwright.features.base import TargetInfo
@@ -40,6 +43,15 @@ class Interactions:
     @classmethod
     def from_json(cls, stored: dict[str, list[list[str]]]) -> Interactions:
         return cls(**{name: tuple(tuple(pair) for pair in pairs) for name, pairs in stored.items()})  # type: ignore[arg-type]
+
+    def save(self, path: Path) -> None:
+        """Write a run's interactions, at once or not at all."""
+        write_atomic(path, json.dumps(self.to_json()).encode("ascii"))
+
+    @classmethod
+    def load(cls, path: Path) -> Interactions | None:
+        """What a screen has found; None if there was none."""
+        return cls.from_json(json.loads(path.read_text("ascii"))) if path.exists() else None
 
 
 def screen(table: Table, target: TargetInfo, residual: Floats, seconds: float) -> Interactions:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from tabwright.codec import write_atomic
 from tabwright.data.table import Table
 from tabwright.features.base import TargetInfo
-from tabwright.features.screen import Interactions, screen
+from tabwright.features.screen import screen
 from tabwright.pipeline import FEATURES, FULL, PLAIN, Candidate
 from tabwright.search.portfolio import reference
 from tabwright.search.problem import Problem
@@ -61,17 +59,5 @@ def screen_run(run: RunDir, problem: Problem, prediction: Floats, seconds: float
         prediction = (prediction - problem.mean) / problem.scale
     table = Table.load(run.table_dir).take(rows)
     found = screen(table, target, target.as_columns() - prediction, seconds)
-    keep(run, found)
+    found.save(run.interactions_file)
     return bool(found)
-
-
-def keep(run: RunDir, found: Interactions) -> None:
-    """Store a run's interactions."""
-    write_atomic(run.interactions_file, json.dumps(found.to_json()).encode("ascii"))
-
-
-def stored(run: RunDir) -> Interactions | None:
-    """What a screen has found; None if there was none."""
-    if not run.interactions_file.exists():
-        return None
-    return Interactions.from_json(json.loads(run.interactions_file.read_text("ascii")))

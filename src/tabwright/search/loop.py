@@ -10,13 +10,14 @@ from functools import cached_property
 from tabwright import clock
 from tabwright.data.table import Table
 from tabwright.engine.base import Engine, FoldJob, Outcome, Status
+from tabwright.features.screen import Interactions
 from tabwright.objectives.design import ALL_ROWS
 from tabwright.pipeline import Candidate
 from tabwright.search.budget import Budget
 from tabwright.search.derived import STUDENT_TIME, Derived, searched_costs
 from tabwright.search.disk import DiskLimit
 from tabwright.search.frontier import Frontier
-from tabwright.search.interactions import screen_run, stored
+from tabwright.search.interactions import screen_run
 from tabwright.search.pace import DAY_S, Pace
 from tabwright.search.problem import Problem
 from tabwright.search.refits import Refits
@@ -118,7 +119,7 @@ class Search:
             else:
                 self._active.append(entry)
         if self.strategy.interactions.found is None:
-            known = stored(self._run)
+            known = Interactions.load(self._run.interactions_file)
             self.strategy.interactions.found = None if known is None else bool(known)
             reference = self.state.entries.get(self.strategy.interactions.reference or "")
             if reference is not None and reference.status == "ok":

@@ -69,11 +69,10 @@ class Strategy:
         self._hopeless: set[str] = set()
         self._asked = 0
         self.interactions = Verdict(self._queue)
-        logged = [c.model_id for c in self._queue if c.params.get(TARGET) == LOGARITHM]
-        self.logarithms = Twins(self.interactions.reference, logged[0] if logged else None)
-        unread = [c.model_id for c in self._queue if c.params.get(TEXT) == UNSEEN]
-        self.texts = Twins(self.interactions.reference, unread[0] if unread else None)
+        self.logarithms, self.texts = self._twins_of(TARGET, LOGARITHM), self._twins_of(TEXT, UNSEEN)
         self._twins: tuple[Twins, ...] = (self.interactions, self.logarithms, self.texts)
+        pairs = {TARGET: (self.logarithms, AS_IS, LOGARITHM), TEXT: (self.texts, SEEN, UNSEEN)}
+        self._choices = {name: pair for name, pair in pairs.items() if pair[0].twin is not None}
         for candidate in self._queue:
             self._counts[candidate.family] = self._counts.get(candidate.family, 0) + 1
 
@@ -165,6 +164,11 @@ class Strategy:
     def families(self) -> list[str]:
         return list(self._families)
 
+    def _twins_of(self, name: str, value: str) -> Twins:
+        """The reference, and the candidate that makes a choice."""
+        made = (c.model_id for c in self._queue if c.params.get(name) == value)
+        return Twins(self.interactions.reference, next(made, None))
+
     def _note_asked(self, candidate: Candidate) -> None:
         for twins in self._twins:
             twins.asked(candidate)
@@ -174,10 +178,8 @@ class Strategy:
             return candidate
         choices = {FEATURES: self.interactions.choice}
         fixed = candidate.model_id in [twins.twin for twins in self._twins]  # differs from the reference in one thing
-        if self.logarithms.twin is not None:
-            choices[TARGET] = LOGARITHM if self.logarithms.better and not fixed else AS_IS
-        if self.texts.twin is not None:
-            choices[TEXT] = UNSEEN if self.texts.better and not fixed else SEEN
+        for name, (twins, usual, other) in self._choices.items():
+            choices[name] = other if twins.better and not fixed else usual
         return replace(candidate, params=choices | candidate.params)
 
     def _pick(self, names: list[str]) -> str:
@@ -270,10 +272,8 @@ class Strategy:
         found = {n: _distribution(dimension) for n, dimension in self._families[name].space.items()}
         if self.interactions.found:
             found[FEATURES] = _optuna().distributions.CategoricalDistribution((PLAIN, FULL))
-        if self.logarithms.twin is not None:
-            found[TARGET] = _optuna().distributions.CategoricalDistribution((AS_IS, LOGARITHM))
-        if self.texts.twin is not None:
-            found[TEXT] = _optuna().distributions.CategoricalDistribution((SEEN, UNSEEN))
+        for choice, (_, usual, other) in self._choices.items():
+            found[choice] = _optuna().distributions.CategoricalDistribution((usual, other))
         return found
 
 
