@@ -50,7 +50,24 @@ def test_a_cross_of_categories_is_found():
     pair = frame["shop"] + frame["colour"]
     effect = dict(zip(pair.unique(), rng.normal(size=pair.nunique()), strict=True))
     found = screened(2.0 * pair.map(effect).to_numpy(), table, rng)
-    assert found.cross_mean == (("shop", "colour"),)
+    assert ("shop", "colour") in found.cross_mean
+
+
+def test_a_group_that_turns_a_numbers_effect_around_is_found():
+    rng, frame, table = make()
+    turn = frame["shop"].map({f"shop {k}": (-1.0) ** k for k in range(12)})
+    found = screened((turn * frame["noise"]).to_numpy(), table, rng)
+    assert ("shop", "noise") in found.cross_mean
+
+
+def test_a_ratio_to_the_usual_size_of_the_group_is_found_in_logarithms():
+    rng, frame, table = make()
+    level = frame["shop"].map({f"shop {k}": 4.0**k for k in range(12)})
+    ratio = rng.lognormal(0, 1.0, len(frame))
+    frame["price"] = level * ratio
+    table = Table.from_frame(frame, infer_schema(frame, None))
+    found = screened(2.0 * np.log(ratio), table, rng)
+    assert ("price", "log from", "shop") in found.deviation or ("price", "log over", "shop") in found.deviation
 
 
 def test_nothing_is_found_in_noise():
@@ -71,3 +88,12 @@ def test_groups_of_whole_numbers_have_codes_for_missing_and_unseen():
     rows = Table(table.schema, np.array([[3.0, 0], [np.nan, 0], [4.0, 0], [7.9, 0], [1e300, 0]]), ())
     assert key.codes(rows).tolist() == [1, 0, 4, 3, 4]
     assert find_key(table, "x") is None
+
+
+def test_ranges_of_a_number_hold_about_as_many_rows_and_missing_apart():
+    frame = pd.DataFrame({"x": [*np.linspace(0.1, 9.9, 79), np.nan]})
+    table = Table.from_frame(frame, infer_schema(frame, None, overrides={"x": "numeric"}))
+    key = find_key(table, "x", ranges=True)
+    codes = key.codes(table)
+    assert codes[-1] == 0 and codes.max() == key.size - 1
+    assert np.ptp(np.bincount(codes)[1:]) <= 2 and (np.diff(codes[:-1]) >= 0).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from tabwright.data.table import Table
 from tabwright.features.base import Encoder, Inputs, TargetInfo
 from tabwright.features.keys import Key, columns_of, columns_to_onnx, find_keys, key_names
-from tabwright.features.target_mean import INNER_FOLDS, MAX_CLASSES, out_of_fold_means, smoothed_means
+from tabwright.features.target_mean import INNER_FOLDS, MAX_CLASSES, SMOOTHING, out_of_fold_means, smoothed_means
 from tabwright.onnx.graph import ML
 from tabwright.types import Floats, Ints
 
@@ -50,9 +51,9 @@ class FittedCrossMean:
 
 
 def fit(
-    table: Table, target: TargetInfo, *, pairs: tuple[Pair, ...] | None = None, smoothing: float = 10.0
+    table: Table, target: TargetInfo, *, pairs: tuple[Pair, ...] | None = None, smoothing: float = SMOOTHING
 ) -> tuple[FittedCrossMean, Floats] | None:
-    """The pairs of columns given, or those of the first few.
+    """The pairs of columns given, or those of the first few; a number of many values is cut into ranges.
 
     Returns
     -------
@@ -64,8 +65,9 @@ def fit(
     Micci-Barreca 2001, doi:10.1145/507533.507538.
     """
     Y = target.as_columns()
-    wanted = all_pairs(key_names(table)[:3]) if pairs is None else pairs
-    keys = find_keys(table, [name for pair in wanted for name in pair])
+    numeric = [c.name for c in table.schema.numeric]
+    wanted = all_pairs(key_names(table)[:3], numeric[:3]) if pairs is None else pairs
+    keys = find_keys(table, [name for pair in wanted for name in pair], ranges=True)
     known = [(a, b) for a, b in wanted if a in keys and b in keys]
     if not known or Y.shape[1] > MAX_CLASSES:
         return None
@@ -93,9 +95,10 @@ def fit(
     return fitted, np.concatenate(blocks, axis=1)
 
 
-def all_pairs(names: list[str]) -> tuple[Pair, ...]:
-    """Every pair of columns."""
-    return tuple(itertools.combinations(names, 2))
+def all_pairs(groups: Sequence[str], numbers: Sequence[str]) -> tuple[Pair, ...]:
+    """Every pair of groups, and every group with every other number's ranges."""
+    ranges = ((group, number) for group in groups for number in numbers if number not in groups)
+    return (*itertools.combinations(groups, 2), *ranges)
 
 
 CROSS_MEAN = Encoder("cross_mean", fit, "doi:10.1145/507533.507538", supervised=True)

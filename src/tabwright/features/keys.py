@@ -1,8 +1,9 @@
-"""Columns as groups: the codes of a categorical column, or of a numeric one that holds few whole numbers."""
+"""Columns as groups: a categorical column's codes, the few whole numbers of a numeric one, or ranges of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from onnx import TensorProto
@@ -13,19 +14,33 @@ from tabwright.onnx.graph import ML
 from tabwright.types import Floats, Ints, Kind
 
 MAX_NUMBERS = 200  # distinct whole numbers in a column that can still be groups
+N_RANGES = 8  # of about as many rows each, that a numeric column of many values is cut into
 MISSING = -(2.0**53)
+NONE = np.empty(0)
 
 
 @dataclass(frozen=True)
 class Key:
-    """One column's groups: code 0 for missing, 1 to K for the known values, K + 1 for any other."""
+    """One column's groups: code 0 for missing, 1 to K for the known values, K + 1 for any other.
 
-    column: int  # position in schema.strings, or in schema.numeric where there are ``numbers``
+    Of ranges, code k + 1 has k of the ``edges`` at or below it.
+    """
+
+    column: int  # position in schema.strings, or in schema.numeric where there are ``numbers`` or ``edges``
     size: int  # K + 2
-    numbers: Ints  # (K,), ascending; empty for a categorical column
+    numbers: Ints  # (K,), ascending; empty for a categorical column and for ranges
+    edges: Floats = field(default_factory=NONE.copy)  # (K,), ascending, in the column's unit; empty but for ranges
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """What tells keys of one table apart."""
+        return self.column, len(self.numbers), len(self.edges)
 
     def codes(self, table: Table) -> Ints:
         """int64 (n_rows,)."""
+        if len(self.edges):
+            x = table.numbers[:, self.column]
+            return np.where(np.isnan(x), 0, np.searchsorted(self.edges, x, side="right") + 1)
         if not len(self.numbers):
             return table.codes(self.column).astype(np.int64)
         whole = _whole(table.numbers[:, self.column])
@@ -35,10 +50,16 @@ class Key:
 
     def to_onnx(self, inputs: Inputs) -> str:
         """The same, int64 (rows, 1)."""
-        if not len(self.numbers):
+        if not len(self.numbers) and not len(self.edges):
             return inputs.codes((self.column,))
         graph = inputs.graph
         x = inputs.number_columns((self.column,))
+        if len(self.edges):
+            above = graph.node("GreaterOrEqual", x, graph.const(self.edges[None, :]))
+            above = graph.node("Cast", above, to=TensorProto.INT64)
+            count = graph.node("ReduceSum", above, graph.const(np.array([1], np.int64)), keepdims=1)
+            known = graph.node("Add", count, graph.const(np.array([[1]], np.int64)))
+            return graph.node("Where", graph.node("IsNaN", x), graph.const(np.array([[0]], np.int64)), known)
         x = graph.node("Where", graph.node("IsNaN", x), graph.const(MISSING), x)
         x = graph.node("Cast", graph.node("Clip", x, graph.const(MISSING), graph.const(-MISSING)), to=TensorProto.INT64)
         keys = [int(MISSING), *self.numbers.tolist()]
@@ -51,23 +72,41 @@ def _whole(x: Floats) -> Ints:
     return np.asarray(np.clip(np.where(np.isnan(x), MISSING, x), MISSING, -MISSING).astype(np.int64))
 
 
-def find_key(table: Table, name: str) -> Key | None:
-    """The groups of the column of this name; None if it can't be taken as groups."""
+def find_key(table: Table, name: str, *, ranges: bool = False) -> Key | None:
+    """The groups of the column of this name; None if it can't be taken as groups.
+
+    With ``ranges``, a numeric column of too many values is cut at its quantiles.
+    """
     for j, column in enumerate(table.schema.strings):
         if column.name == name and column.kind is Kind.CATEGORICAL:
             return Key(j, len(column.values) + 2, np.empty(0, np.int64))
     for j, column in enumerate(table.schema.numeric):
-        if column.name == name and column.kind is not Kind.DATETIME:
+        if column.name == name:
             x = table.numbers[:, j]
-            values = np.unique(x[~np.isnan(x)])
-            if 0 < len(values) <= MAX_NUMBERS and (np.abs(values) < -MISSING).all() and (values % 1 == 0).all():
-                return Key(j, len(values) + 2, values.astype(np.int64))
+            known = x[~np.isnan(x)]
+            whole = None if column.kind is Kind.DATETIME else _whole_numbers(np.unique(known))
+            if whole is not None:
+                return Key(j, len(whole) + 2, whole)
+            return _ranges(j, known) if ranges else None
     return None
 
 
-def find_keys(table: Table, names: list[str]) -> dict[str, Key]:
+def _whole_numbers(values: Floats) -> Ints | None:
+    if 0 < len(values) <= MAX_NUMBERS and (np.abs(values) < -MISSING).all() and (values % 1 == 0).all():
+        return values.astype(np.int64)
+    return None
+
+
+def _ranges(column: int, known: Floats) -> Key | None:
+    if not len(known):
+        return None
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, N_RANGES + 1)[1:-1], method="higher"))
+    return Key(column, len(edges) + 2, np.empty(0, np.int64), edges)
+
+
+def find_keys(table: Table, names: Sequence[str], *, ranges: bool = False) -> dict[str, Key]:
     """The groups of those of the columns that can be taken as groups."""
-    found = {name: find_key(table, name) for name in dict.fromkeys(names)}
+    found = {name: find_key(table, name, ranges=ranges) for name in dict.fromkeys(names)}
     return {name: key for name, key in found.items() if key is not None}
 
 
@@ -79,8 +118,8 @@ def key_names(table: Table) -> list[str]:
 
 def columns_of(keys: tuple[Key, ...], table: Table) -> Ints:
     """Codes of several keys side by side, int64 (n_rows, len(keys)); each key's codes are found once."""
-    codes = {(k.column, len(k.numbers) > 0): k.codes(table) for k in keys}
-    return np.stack([codes[k.column, len(k.numbers) > 0] for k in keys], axis=1)
+    codes = {key.shape: key.codes(table) for key in keys}
+    return np.stack([codes[key.shape] for key in keys], axis=1)
 
 
 def columns_to_onnx(keys: tuple[Key, ...], inputs: Inputs) -> str:

@@ -13,6 +13,7 @@ from tabwright.types import Floats, Ints
 
 MAX_CLASSES = 12  # more indicator columns than this are not worth their width
 INNER_FOLDS = 5
+SMOOTHING = 10.0  # rows that the prior counts for
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def out_of_fold_means(codes: Ints, size: int, Y: Floats, weight: Floats, smoothi
 
 
 def fit(
-    table: Table, target: TargetInfo, *, min_values: int = 3, smoothing: float = 10.0
+    table: Table, target: TargetInfo, *, min_values: int = 3, smoothing: float = SMOOTHING
 ) -> tuple[FittedTargetMean, Floats] | None:
     """Categorical columns with at least ``min_values`` values.
 
