@@ -16,7 +16,7 @@ from tabwright.errors import OptionError
 from tabwright.metrics import find_metric
 from tabwright.models.base import Family
 from tabwright.models.log_target import differs_by_factors
-from tabwright.pipeline import LOGARITHM, TARGET, TEXT, UNSEEN
+from tabwright.pipeline import COLUMNS, LOGARITHM, TARGET, TELLING, TEXT, UNSEEN
 from tabwright.schema import Schema
 from tabwright.search.budget import Budget
 from tabwright.search.policy import folds_for, holdout_share, training_rows
@@ -24,6 +24,8 @@ from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
 from tabwright.store.origin import Source
 from tabwright.types import Array, Floats, Kind, Params, Task, View
+
+MANY_COLUMNS = 30  # from which it may pay to do without those that tell nothing
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ def worth_a_try(problem: Problem, schema: Schema) -> list[Params]:
     """Choices that one candidate each shall make, so that it shows what they are worth on this table."""
     texts = [c.kind is Kind.TEXT for c in schema.used]
     out: list[Params] = [{TEXT: UNSEEN}] if any(texts) and not all(texts) else []
+    if len(texts) >= MANY_COLUMNS:
+        out.append({COLUMNS: TELLING})
     return [*out, {TARGET: LOGARITHM}] if _by_factors(problem) else out
 
 

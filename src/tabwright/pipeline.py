@@ -15,7 +15,7 @@ from tabwright.data.table import Table
 from tabwright.errors import NotExportableError
 from tabwright.features import FITTED_CLASSES as FEATURE_CLASSES
 from tabwright.features.base import Inputs
-from tabwright.features.recipe import FittedFeatures, FittedPart, to_float32
+from tabwright.features.recipe import FittedFeatures, FittedPart
 from tabwright.metrics import full_proba
 from tabwright.models import FITTED_CLASSES as MODEL_CLASSES
 from tabwright.models.base import Fitted, Link, apply_link, link_to_onnx
@@ -30,7 +30,9 @@ TEXT, SEEN, UNSEEN = "text", "seen", "unseen"
 than all else."""
 TARGET, AS_IS, LOGARITHM = "target", "as_is", "log"
 """A parameter of candidates where the target is positive and skewed: whether they learn its logarithm."""
-CHOICES = (FEATURES, TEXT, TARGET)
+COLUMNS, ALL, TELLING = "columns", "all", "telling"
+"""A parameter of candidates where there are many columns: whether they see those that tell no more than noise."""
+CHOICES = (FEATURES, TEXT, TARGET, COLUMNS)
 TEACHER = "teacher"
 """A parameter of a student: the candidates whose weighted predictions it learns, as (model_id, weight) pairs."""
 STACK = "stack"
@@ -84,7 +86,7 @@ class FoldModel:
             replace(p, encoders=tuple(e.of_fold(k) if isinstance(e, Stacked) else e for e in p.encoders))
             for p in self.features.parts
         ]
-        return FoldModel(FittedFeatures(tuple(parts)), self.model)
+        return FoldModel(FittedFeatures(tuple(parts), self.features.keep), self.model)
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ def apply_features(features: FittedFeatures, table: Table, cache: dict[int, Floa
         if id(part) not in cache:
             cache[id(part)] = part.apply(table)
         blocks.append(cache[id(part)])
-    return to_float32(blocks)
+    return features.matrix(blocks)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from tabwright.features.recipe import (
     to_float32,
 )  # fmt: skip
 from tabwright.features.screen import Interactions
+from tabwright.features.telling import telling
 from tabwright.metrics import find_metric, tuned_score
 from tabwright.models import family
 from tabwright.models.base import Columns, Family, FitContext, Fitted, Sample, View, apply_link
@@ -45,12 +46,14 @@ from tabwright.objectives.cost import measure_single
 from tabwright.objectives.design import ALL_ROWS
 from tabwright.pipeline import (
     CODEC,
+    COLUMNS,
     EVERYTHING,
     FEATURES,
     FULL,
     LOGARITHM,
     TARGET,
     TEACHER,
+    TELLING,
     TEXT,
     UNSEEN,
     FoldModel,
@@ -62,7 +65,7 @@ from tabwright.pipeline import (
 )  # fmt: skip
 from tabwright.store.origin import Origin
 from tabwright.store.run_dir import RunDir
-from tabwright.types import Array, Floats, Ints, Task
+from tabwright.types import Array, Floats, Ints, Params, Task
 
 
 class Session:
@@ -94,6 +97,7 @@ class Session:
             self._cached_encoder(name, (), self.table, None)
         self._shared: dict[Part, tuple[str, FittedPart, Floats] | None] = {}
         self._fold: dict[tuple[Part, int], tuple[FittedPart, Floats, Floats] | None] = {}
+        self._kept: dict[tuple[Recipe, int], Ints] = {}
 
     def rows(self, fold: int) -> tuple[Ints, Ints]:
         """Training and validation rows of a fold; all rows, and a few of them again, for ``ALL_ROWS``."""
@@ -109,18 +113,13 @@ class Session:
         started, cpu = time.monotonic(), time.process_time()
         deadline = started + FIT_SHARE * job.time_limit_s
         kind = family(job.candidate.family)
-        recipe = RECIPES[kind.view].with_users(self.transformers)
-        if job.candidate.params.get(FEATURES) == FULL:
-            found = Interactions.load(self.run.interactions_file)
-            if found is None:
-                raise FitError("the run's interactions are lost")
-            recipe = recipe.with_interactions(found)
-        if job.candidate.params.get(TEXT) == UNSEEN:
-            recipe = recipe.without("text")
-        if self.monotone:  # features derived from a constrained column would go round the constraint
-            recipe = recipe.without("coordinates", "spatial_mean")
+        recipe = self._recipe(kind, job.candidate.params)
         train_rows, valid_rows = self.rows(job.fold)
         keys, features, X_train, X_valid = self._matrices(recipe, job.fold, train_rows, valid_rows)
+        if job.candidate.params.get(COLUMNS) == TELLING:
+            keep = self._telling(recipe, job.fold, X_train, train_rows)
+            features = replace(features, keep=keep)
+            X_train, X_valid = (np.ascontiguousarray(X[:, keep]) for X in (X_train, X_valid))
         steps: tuple[FittedStep, ...] = ()
         n_late = 0
         if job.candidate.bases:
@@ -142,12 +141,7 @@ class Session:
                 train = self._lesson(job, features, train, train_rows, made + TEACHING_SHARE * (deadline - made))
             model = self._fit_family(kind, job, train, valid, context)
         fitted = time.monotonic()
-        prediction = apply_link(model.predict(X_valid), model.link, self.task)
-        if not np.isfinite(prediction).all():
-            raise FitError("predictions are not finite numbers")
-        value = self._score(prediction, valid_rows)
-        if not np.isfinite(value):
-            raise FitError(f"its {self.metric.name} on the validation rows is not a finite number")
+        prediction, value = self._judged(model, X_valid, valid_rows)
         whole = FoldModel(features, model)
         digest = self._write(job, keys, whole, prediction, steps)
         done = time.monotonic()
@@ -159,6 +153,30 @@ class Session:
             value, getattr(model, "n_iterations", None), time.monotonic() - started, time.process_time() - cpu,
             tuple(stages), digest,
         )  # fmt: skip
+
+    def _judged(self, model: Fitted, X: Floats, rows: Ints) -> tuple[Floats, float]:
+        """Predictions of the validation rows, and their score."""
+        prediction = apply_link(model.predict(X), model.link, self.task)
+        if not np.isfinite(prediction).all():
+            raise FitError("predictions are not finite numbers")
+        value = self._score(prediction, rows)
+        if not np.isfinite(value):
+            raise FitError(f"its {self.metric.name} on the validation rows is not a finite number")
+        return prediction, value
+
+    def _recipe(self, kind: Family, params: Params) -> Recipe:
+        """What a candidate sees."""
+        recipe = RECIPES[kind.view].with_users(self.transformers)
+        if params.get(FEATURES) == FULL:
+            found = Interactions.load(self.run.interactions_file)
+            if found is None:
+                raise FitError("the run's interactions are lost")
+            recipe = recipe.with_interactions(found)
+        if params.get(TEXT) == UNSEEN:
+            recipe = recipe.without("text")
+        if self.monotone:  # features derived from a constrained column would go round the constraint
+            recipe = recipe.without("coordinates", "spatial_mean")
+        return recipe
 
     def _fit_family(
         self, kind: Family, job: FoldJob, train: Sample, valid: Sample | None, context: FitContext
@@ -292,11 +310,19 @@ class Session:
             raise FitError("no column can be used as a feature")
         return keys, FittedFeatures(tuple(parts)), _gathered(train_blocks), _gathered(valid_blocks)
 
+    def _telling(self, recipe: Recipe, fold: int, X: Floats, rows: Ints) -> Ints:
+        """The columns of a fold's matrix that tell of the target."""
+        if (recipe, fold) not in self._kept:
+            self._kept[recipe, fold] = telling(X, self._target(fold, rows))
+        return self._kept[recipe, fold]
+
+    def _target(self, fold: int, rows: Ints) -> TargetInfo:
+        weight = None if self.weight is None else self.weight[rows]
+        return TargetInfo(self.task, self.n_classes, self.y[rows], weight, seed=max(0, fold))
+
     def _fold_part(self, part: Part, fold: int, train: Ints, valid: Ints) -> tuple[FittedPart, Floats, Floats] | None:
         if (part, fold) not in self._fold:
-            weight = None if self.weight is None else self.weight[train]
-            target = TargetInfo(self.task, self.n_classes, self.y[train], weight, seed=max(0, fold))
-            made = fit_part(part, self.table.take(train), target)
+            made = fit_part(part, self.table.take(train), self._target(fold, train))
             own = None if made is None else (made[0], made[1], made[0].apply(self.table.take(valid)))
             self._fold[part, fold] = own
         return self._fold[part, fold]
@@ -344,6 +370,8 @@ class Session:
         content: dict[str, Any] = {
             "shared": tuple(keys), "parts": model.features.parts[len(keys) :], "model": model.model,
         }  # fmt: skip
+        if model.features.keep is not None:
+            content["keep"] = model.features.keep
         if job.candidate.bases:
             content |= {"bases": job.candidate.bases, "steps": steps}
         data = CODEC.dumps(content)
@@ -392,7 +420,12 @@ def load_fold_model(run: RunDir, model_id: str, fold: int, shelf: Shelf) -> Fold
             shelf.parts[key] = CODEC.loads(file.read_bytes(), str(file))
     shared = tuple(shelf.parts[key] for key in content["shared"])
     stacked = () if not content.get("bases") else (_stacked(run, content["bases"], content["steps"], shelf),)
-    return FoldModel(FittedFeatures((*shared, *content["parts"], *stacked)), content["model"])
+    parts, keep = (*shared, *content["parts"], *stacked), content.get("keep")
+    if keep is not None and stacked:  # what it is stacked on is seen whole
+        n_late = len(stacked[0].names)
+        n_own = sum(len(part.names) for part in parts) - n_late
+        keep = np.concatenate([keep, n_own + np.arange(n_late)])
+    return FoldModel(FittedFeatures(parts, keep), content["model"])
 
 
 def _stacked(run: RunDir, bases: Sequence[str], steps: tuple[FittedStep, ...], shelf: Shelf) -> FittedPart:

@@ -16,7 +16,7 @@ from tabwright.features import ENCODERS, STEPS
 from tabwright.features.base import Encoder, FittedEncoder, FittedStep, Inputs, Step, TargetInfo
 from tabwright.features.ordinal import FittedOrdinal
 from tabwright.features.screen import Interactions
-from tabwright.types import FLOAT32_MAX, Columns, Floats, View
+from tabwright.types import FLOAT32_MAX, Columns, Floats, Ints, View
 
 _ENCODERS: dict[str, Encoder] = {e.name: e for e in ENCODERS}
 _STEPS: dict[str, Step] = {s.name: s for s in STEPS}
@@ -153,22 +153,32 @@ def fit_step(name: str, X: Floats) -> FittedStep:
 
 @dataclass(frozen=True)
 class FittedFeatures:
-    """Everything between the table and a family's float32 matrix."""
+    """Everything between the table and a family's float32 matrix.
+
+    ``keep`` (n_features,) are the columns of the parts that the matrix has, ascending; None for all.
+    """
 
     parts: tuple[FittedPart, ...]
+    keep: Ints | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(n for part in self.parts for n in part.names)
+        names = tuple(n for part in self.parts for n in part.names)
+        return names if self.keep is None else tuple(names[k] for k in self.keep)
 
     def apply(self, table: Table) -> Floats:
         """float32 (n_rows, n_features), C-contiguous."""
-        return to_float32([part.apply(table) for part in self.parts])
+        return self.matrix([part.apply(table) for part in self.parts])
+
+    def matrix(self, blocks: Sequence[Floats]) -> Floats:
+        """The same of what the parts have made."""
+        X = to_float32(blocks)
+        return X if self.keep is None else np.ascontiguousarray(X[:, self.keep])
 
     def to_onnx(self, inputs: Inputs) -> str:
         """The same as a float32 tensor."""
         blocks = [(part.to_onnx(inputs), len(part.names)) for part in self.parts]
-        return inputs.graph.matrix(blocks, late=any(part.late for part in self.parts))
+        return inputs.graph.matrix(blocks, self.keep, late=any(part.late for part in self.parts))
 
     def columns(self) -> Columns:
         """Which of the features are category codes."""
@@ -183,7 +193,11 @@ class FittedFeatures:
                     cardinality.extend(encoder.cardinality)
                 position += len(encoder.names)
             start += len(part.names)
-        return Columns(start, tuple(categorical), tuple(cardinality))
+        if self.keep is None:
+            return Columns(start, tuple(categorical), tuple(cardinality))
+        size = dict(zip(categorical, cardinality, strict=True))
+        codes = [k for k, column in enumerate(self.keep.tolist()) if column in size]
+        return Columns(len(self.keep), tuple(codes), tuple(size[int(self.keep[k])] for k in codes))
 
 
 def to_float32(blocks: Sequence[Floats]) -> Floats:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tabwright.onnx.forest import Forest, chunks, combine, stack_outputs, with_columns
 from tabwright.onnx.tree_node import tree_ensemble_node
-from tabwright.types import FLOAT32_MAX, Array
+from tabwright.types import FLOAT32_MAX, Array, Ints
 
 ONNX_OPSET, ML_OPSET, MS_OPSET, IR_VERSION = 21, 5, 1, 10
 # onnxruntime 1.32 takes time quadratic in an operator's trees to load it: 11,520 trees with 2.1 million nodes took
@@ -38,7 +38,8 @@ class Graph:
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._forests: dict[str, tuple[str, Forest]] = {}  # output -> (feature matrix, forest)
-        self._blocks: dict[str, tuple[tuple[str, int], ...]] = {}  # matrix -> blocks that it is made of, and widths
+        # matrix -> blocks that it is made of, and widths; which of their columns it has
+        self._blocks: dict[str, tuple[tuple[tuple[str, int], ...], Ints | None]] = {}
         self._starts: dict[str, int] = {}  # block -> its first column in the wide matrix, which holds all blocks
         self._width = 0
         self._count = 0
@@ -89,18 +90,20 @@ class Graph:
         for output in node.output:
             self._producer[output] = node.output[0]
 
-    def matrix(self, blocks: Sequence[tuple[str, int]], *, late: bool = False) -> str:
-        """Feature matrix, float32, of float64 blocks (tensor, width) side by side.
+    def matrix(self, blocks: Sequence[tuple[str, int]], keep: Ints | None = None, *, late: bool = False) -> str:
+        """Feature matrix, float32, of float64 blocks (tensor, width) side by side, or of some of their columns.
 
         ``late`` blocks hold what forests have put out: forests over them are not merged with those before.
         """
-        x = self._to_float32([name for name, _ in blocks])
+        x = self._to_float32([name for name, _ in blocks], keep)
         if not late:
-            self._blocks[matrix_to_double(self, x)] = tuple(blocks)
+            self._blocks[matrix_to_double(self, x)] = (tuple(blocks), keep)
         return x
 
-    def _to_float32(self, blocks: Sequence[str]) -> str:
+    def _to_float32(self, blocks: Sequence[str], keep: Ints | None = None) -> str:
         x = blocks[0] if len(blocks) == 1 else self.node("Concat", *blocks, axis=1)
+        if keep is not None:
+            x = self.node("Gather", x, self.const(keep), axis=1)
         x = self.node("Clip", x, self.const(-FLOAT32_MAX), self.const(FLOAT32_MAX))
         return self.node("Cast", x, to=TensorProto.FLOAT)
 
@@ -113,11 +116,13 @@ class Graph:
         name = self._name("forest")
         if x in self._blocks:
             columns = []
-            for block, width in self._blocks[x]:
+            blocks, keep = self._blocks[x]
+            for block, width in blocks:
                 if block not in self._starts:
                     self._starts[block], self._width = self._width, self._width + width
                 columns.append(self._starts[block] + np.arange(width))
-            x, forest = WIDE, with_columns(forest, np.concatenate(columns))
+            wide = np.concatenate(columns)
+            x, forest = WIDE, with_columns(forest, wide if keep is None else wide[keep])
         self._forests[name] = (x, forest)
         return name
 

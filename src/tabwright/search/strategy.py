@@ -13,7 +13,9 @@ import numpy as np
 from tabwright.models.base import Family
 from tabwright.models.fitting import ROUNDS
 from tabwright.pipeline import (
+    ALL,
     AS_IS,
+    COLUMNS,
     FEATURES,
     FULL,
     LOGARITHM,
@@ -21,6 +23,7 @@ from tabwright.pipeline import (
     SEEN,
     TARGET,
     TEACHER,
+    TELLING,
     TEXT,
     UNSEEN,
     Candidate,
@@ -70,8 +73,10 @@ class Strategy:
         self._asked = 0
         self.interactions = Verdict(self._queue)
         self.logarithms, self.texts = self._twins_of(TARGET, LOGARITHM), self._twins_of(TEXT, UNSEEN)
-        self._twins: tuple[Twins, ...] = (self.interactions, self.logarithms, self.texts)
-        pairs = {TARGET: (self.logarithms, AS_IS, LOGARITHM), TEXT: (self.texts, SEEN, UNSEEN)}
+        self.columns = self._twins_of(COLUMNS, TELLING)
+        self._twins: tuple[Twins, ...] = (self.interactions, self.logarithms, self.texts, self.columns)
+        pairs = {TARGET: (self.logarithms, AS_IS, LOGARITHM), TEXT: (self.texts, SEEN, UNSEEN),
+                 COLUMNS: (self.columns, ALL, TELLING)}  # fmt: skip
         self._choices = {name: pair for name, pair in pairs.items() if pair[0].twin is not None}
         for candidate in self._queue:
             self._counts[candidate.family] = self._counts.get(candidate.family, 0) + 1
@@ -120,8 +125,8 @@ class Strategy:
             return None
         self._asked += counted
         self._counts[family] = self._counts.get(family, 0) + 1
-        if self.texts.better:
-            params = {TEXT: UNSEEN} | params
+        better = {name: other for name, (twins, _, other) in self._choices.items() if twins.better and name != TARGET}
+        params = better | params
         return Candidate(model_id(family, self._counts[family]), family, params, self._seed, origin)
 
     def warm(self, suggested: Sequence[tuple[str, Params]], origin: str, after: int | None) -> None:
@@ -260,7 +265,7 @@ class Strategy:
             if candidate.origin == "lean" or {TEACHER, ROUNDS} & candidate.params.keys():
                 # what made its loss is not in the space
                 continue
-            chosen = {FEATURES: PLAIN, TARGET: AS_IS, TEXT: SEEN} | candidate.params
+            chosen = {FEATURES: PLAIN, TARGET: AS_IS, TEXT: SEEN, COLUMNS: ALL} | candidate.params
             params = {k: v for k, v in chosen.items() if k in distributions}
             if set(params) == set(distributions):
                 trial = optuna.trial.create_trial(params=params, distributions=distributions, values=values)
