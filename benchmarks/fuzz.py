@@ -348,7 +348,9 @@ class Log:
     def note(self, target: str, example: Any, check: Callable[[], str]) -> None:
         try:
             self.counts[f"{target}: {check()}"] += 1
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in compiled code is no Exception
             frames = traceback.extract_tb(error.__traceback__)
             at = frames[-1]
             kind = f"{target}: {type(error).__name__} at {Path(at.filename).name}:{at.lineno}"

@@ -46,6 +46,8 @@ def main() -> None:
                 page.goto(f"{address}/runs/housing")
                 page.get_by_role("tab", name="Leaderboard").click()
                 page.get_by_role("cell", name="ensemble").first.wait_for()
+                page.get_by_text("are being measured").wait_for(state="hidden", timeout=120_000)
+                page.mouse.move(0, 0)
                 page.screenshot(path=args.out)
                 browser.close()
         finally:

@@ -242,3 +242,8 @@ def test_objects_that_are_no_tables(source, message):
     with pytest.raises(DataError) as error:
         read_table(source)
     assert message in str(error.value)
+
+
+def test_a_polars_name_with_a_null_character_is_refused():
+    with pytest.raises(DataError, match=r"null character.*rename the column"):
+        read_table(pl.DataFrame({"a\0b": [1, 2]}))

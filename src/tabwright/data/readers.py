@@ -277,6 +277,11 @@ def _from_object(source: Any) -> pd.DataFrame:
         import pyarrow as pa
 
         return frame_from_arrow(pa.table(source))
+    return _from_dataframe(source)
+
+
+def _from_dataframe(source: Any) -> pd.DataFrame:
+    """A table of any library that narwhals knows, or what NumPy can read."""
     import narwhals as nw
 
     try:
@@ -289,6 +294,8 @@ def _from_object(source: Any) -> pd.DataFrame:
             "pass a file's path, a pandas, polars or Arrow table, a 2-D array, or a dict of columns",
         ) from None
     eager = native.collect() if isinstance(native, nw.LazyFrame) else native
+    if ended := [name for name in eager.columns if "\0" in name]:  # where Arrow's names end
+        raise DataError(f"the column name {ended[0]!r} holds a null character", "rename the column")
     return frame_from_arrow(eager.to_arrow())
 
 
