@@ -115,7 +115,6 @@ class Family:
     fit: Callable[[Sample, Sample | None, Params, FitContext], Fitted]
     source: str  # the literature
     max_rows: int | None = None  # not offered for larger tables
-    max_features: int | None = None
     monotone: bool = False  # honours Columns.monotone
     fitted: tuple[type, ...] = ()  # of families outside this package: the dataclasses that their models are made of
     exportable: bool = True  # whether models have ``to_onnx``; without, they run and predict in Python only

@@ -159,5 +159,5 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
 KNN = Family(
     "knn", "k nearest neighbours", frozenset(Task), View.DENSE, SPACE, fit,
     source="Cover and Hart 1967, Nearest neighbor pattern classification, doi:10.1109/TIT.1967.1053964",
-    max_rows=20_000, max_features=500,
+    max_rows=20_000,
 )
