@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -96,7 +98,9 @@ def means_of(group: Ints, residual: Floats, seed: int) -> Means:
     return Means(out_of_fold_means(position, len(seen), residual, equal, SMOOTHING, inner))
 
 
-def pursue(candidates: Sequence[Evidence], residual: Floats, least: float, most: int) -> list[int]:
+def pursue(
+    candidates: Sequence[Evidence], residual: Floats, least: float, most: int, until: float = math.inf
+) -> list[int]:
     """Which of the candidates to take: what gains most, then what gains most of what that leaves, and so on.
 
     Places that are left go to bins by what they gain alone: trees split better with a choice of near copies, while
@@ -110,6 +114,8 @@ def pursue(candidates: Sequence[Evidence], residual: Floats, least: float, most:
         Mean gain that is not worth a choice.
     most : int
         Choices.
+    until : float
+        Monotonic time after which what was chosen is all.
 
     References
     ----------
@@ -118,7 +124,7 @@ def pursue(candidates: Sequence[Evidence], residual: Floats, least: float, most:
     chosen: list[int] = []
     alone = {k: float(np.mean(c.gains(residual))) for k, c in enumerate(candidates)}
     gains = alone
-    while len(chosen) < most:
+    while len(chosen) < most and time.monotonic() < until:
         gains = {k: g for k, g in gains.items() if g > least}
         if not gains:
             break

@@ -69,7 +69,7 @@ def screen(table: Table, target: TargetInfo, residual: Floats, seconds: float) -
     residual : float64, shape (n_rows, n_targets)
         Target minus out-of-fold prediction, as in ``target.as_columns()``.
     seconds : float
-        Time after which no further candidate is looked at.
+        Time after which no further candidate is looked at; as much again may go into choosing among them.
 
     References
     ----------
@@ -95,7 +95,7 @@ def screen(table: Table, target: TargetInfo, residual: Floats, seconds: float) -
         least = max(least, float(np.mean(probe.gains(shuffled))))
         if time.monotonic() > until:
             break
-    chosen = [names[k] for k in pursue(told, residual, least, MAX_CHOSEN)]
+    chosen = [names[k] for k in pursue(told, residual, least, MAX_CHOSEN, until + seconds)]
     return Interactions(**{f.name: tuple(p for sort, p in chosen if sort == f.name) for f in fields(Interactions)})  # type: ignore[arg-type]
 
 
