@@ -7,6 +7,7 @@ import pytest
 from tabwright.data.infer import infer_schema
 from tabwright.data.table import Table
 from tabwright.features.base import TargetInfo
+from tabwright.features.gains import freed
 from tabwright.features.keys import find_key
 from tabwright.features.screen import Interactions, screen
 from tabwright.types import Task
@@ -97,3 +98,12 @@ def test_ranges_of_a_number_hold_about_as_many_rows_and_missing_apart():
     codes = key.codes(table)
     assert codes[-1] == 0 and codes.max() == key.size - 1
     assert np.ptp(np.bincount(codes)[1:]) <= 2 and (np.diff(codes[:-1]) >= 0).all()
+
+
+def test_freed_means_have_nothing_left_of_the_others():
+    rng = np.random.default_rng(0)
+    others = [rng.normal(size=(500, 2)) for _ in range(3)]
+    means = 2.0 * others[0] - others[2] + 1.0 + 0.1 * rng.normal(size=(500, 2))
+    left = freed(means, others)
+    assert np.abs(left).max() < 0.5
+    assert max(abs(float(left[:, k] @ o[:, k])) for k in range(2) for o in others) < 1e-8

@@ -98,6 +98,15 @@ def means_of(group: Ints, residual: Floats, seed: int) -> Means:
     return Means(out_of_fold_means(position, len(seen), residual, equal, SMOOTHING, inner))
 
 
+def freed(means: Floats, others: Sequence[Floats]) -> Floats:
+    """Means less what a line through ``others`` tells of them, column by column; all (n_rows, n_residuals)."""
+    out = np.empty_like(means)
+    for k in range(means.shape[1]):
+        A = np.column_stack([np.ones(len(means)), *(o[:, k] for o in others)])
+        out[:, k] = means[:, k] - A @ np.linalg.lstsq(A.T @ A, A.T @ means[:, k], rcond=None)[0]
+    return out
+
+
 def pursue(
     candidates: Sequence[Evidence], residual: Floats, least: float, most: int, until: float = math.inf
 ) -> list[int]:

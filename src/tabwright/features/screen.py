@@ -14,7 +14,7 @@ from tabwright.codec import write_atomic
 from tabwright.data.table import Table
 from tabwright.features import arithmetic, cross_mean, deviation
 from tabwright.features.base import TargetInfo
-from tabwright.features.gains import Bins, Evidence, bins_of, means_of, pursue
+from tabwright.features.gains import Bins, Evidence, Means, bins_of, freed, means_of, pursue
 from tabwright.features.keys import find_keys, key_names
 from tabwright.features.target_mean import MAX_CLASSES
 from tabwright.types import Floats, Kind
@@ -56,9 +56,11 @@ class Interactions:
 def screen(table: Table, target: TargetInfo, residual: Floats, seconds: float) -> Interactions:
     """Choose interactions.
 
-    A candidate's gain is how much of the residual's variance its bins explain beyond what chance would, or, of
-    crosses, the residual's own out-of-fold means. Chosen are those that gain most, each of what the others leave
-    unexplained, and more than any candidate does on a shuffled residual.
+    A candidate's gain is how much of the residual's variance its bins explain beyond what chance would. Of crosses it
+    is what out-of-fold means explain, the residual's own or the target's less those of either column alone: a model
+    that has learned from a row's neighbours errs the other way on that row, which hides the first in small groups, and
+    the second has nothing of what one column tells alone. Chosen are those that gain most, each of what the others
+    leave unexplained, and more than any candidate does on a shuffled residual.
 
     Parameters
     ----------
@@ -84,12 +86,14 @@ def screen(table: Table, target: TargetInfo, residual: Floats, seconds: float) -
         table, residual = table.take(rows), residual[rows]
         target = TargetInfo(target.task, target.n_classes, target.y[rows], weight, target.seed)
     numbers, groups = _columns_worth_pairing(table, target)
+    prediction = target.as_columns() - residual
     residual = _standard(residual, target.weight)
     shuffled = residual[rng.permutation(len(residual))]
+    unexplained = _Unexplained(residual, shuffled, prediction)
     names: list[tuple[str, tuple[str, ...]]] = []
     told: list[Evidence] = []
     least = LEAST_GAIN
-    for sort, pair, real, probe in _candidates(table, target, residual, shuffled, numbers, groups):
+    for sort, pair, real, probe in _candidates(table, target, unexplained, numbers, groups):
         names.append((sort, pair))
         told.append(real)
         least = max(least, float(np.mean(probe.gains(shuffled))))
@@ -99,8 +103,17 @@ def screen(table: Table, target: TargetInfo, residual: Floats, seconds: float) -
     return Interactions(**{f.name: tuple(p for sort, p in chosen if sort == f.name) for f in fields(Interactions)})  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class _Unexplained:
+    """What a model's out-of-fold predictions leave, all (n_rows, n_targets)."""
+
+    residual: Floats  # of variance 1
+    shuffled: Floats
+    prediction: Floats
+
+
 def _candidates(
-    table: Table, target: TargetInfo, residual: Floats, shuffled: Floats, numbers: list[str], groups: list[str]
+    table: Table, target: TargetInfo, unexplained: _Unexplained, numbers: list[str], groups: list[str]
 ) -> Iterator[tuple[str, tuple[str, ...], Evidence, Evidence]]:
     """Encoder's name, pair, and what it tells of the residual and of the shuffled one; one after the other."""
     for number_pair in arithmetic.all_pairs(numbers):
@@ -113,13 +126,25 @@ def _candidates(
         assert deviated is not None
         bins = bins_of(deviated.apply(table))
         yield "deviation", pair, bins, bins
-    if residual.shape[1] > MAX_CLASSES:
+    if unexplained.residual.shape[1] > MAX_CLASSES:
         return
     keys = find_keys(table, [*groups, *numbers], ranges=True)
+    codes = {name: key.codes(table) for name, key in keys.items()}
+    observed = _standard(target.as_columns(), target.weight)
+    alone = {name: means_of(code, observed, target.seed).means for name, code in codes.items()}
     for left, right in cross_mean.all_pairs(groups, [n for n in numbers if n in keys]):
-        group = keys[left].codes(table) * keys[right].size + keys[right].codes(table)
-        real, probe = (means_of(group, r, target.seed) for r in (residual, shuffled))
+        group = codes[left] * keys[right].size + codes[right]
+        means = means_of(group, observed, target.seed).means
+        more = Means(freed(means, (alone[left], alone[right], unexplained.prediction)))
+        real, probe = (
+            _better(more, means_of(group, r, target.seed), r) for r in (unexplained.residual, unexplained.shuffled)
+        )
         yield "cross_mean", (left, right), real, probe
+
+
+def _better(one: Evidence, other: Evidence, residual: Floats) -> Evidence:
+    """The evidence that explains more."""
+    return one if np.mean(one.gains(residual)) > np.mean(other.gains(residual)) else other
 
 
 def _columns_worth_pairing(table: Table, target: TargetInfo) -> tuple[list[str], list[str]]:
