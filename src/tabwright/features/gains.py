@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tabwright.features.target_mean import INNER_FOLDS, SMOOTHING, out_of_fold_means
+from tabwright.features.target_mean import INNER_FOLDS, SMOOTHING
 from tabwright.types import Floats, Ints
 
 N_BINS = 32
@@ -90,12 +90,21 @@ def bins_of(values: Floats) -> Bins:
     return Bins(code, len(edges) + 2)
 
 
-def means_of(group: Ints, residual: Floats, seed: int) -> Means:
-    """Each residual's smoothed mean by group, from other rows."""
+def means_of(group: Ints, columns: Floats, seed: int) -> Floats:
+    """Each column's mean by group from the other rows, drawn towards 0, the mean of all; (n_rows, n_columns).
+
+    The rows are cut at random; a row has the mean of those that are not in its part.
+    """
     seen, position = np.unique(group, return_inverse=True)
-    inner = np.random.default_rng(seed).permutation(len(group)) % INNER_FOLDS
-    equal = np.ones(len(group))
-    return Means(out_of_fold_means(position, len(seen), residual, equal, SMOOTHING, inner))
+    cell = position * INNER_FOLDS + np.random.default_rng(seed).permutation(len(group)) % INNER_FOLDS
+    n_cells = len(seen) * INNER_FOLDS
+
+    def others(weights: Floats | None) -> Floats:
+        inside = np.bincount(cell, weights, minlength=n_cells)
+        return np.asarray(np.bincount(position, weights, minlength=len(seen))[position] - inside[cell])
+
+    rows = others(None) + SMOOTHING
+    return np.stack([others(column) / rows for column in columns.T], axis=1)
 
 
 def freed(means: Floats, others: Sequence[Floats]) -> Floats:

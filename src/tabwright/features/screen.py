@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -112,34 +113,57 @@ class _Unexplained:
     prediction: Floats
 
 
+Candidate = tuple[str, tuple[str, ...], Evidence, Evidence]
+
+
 def _candidates(
     table: Table, target: TargetInfo, unexplained: _Unexplained, numbers: list[str], groups: list[str]
-) -> Iterator[tuple[str, tuple[str, ...], Evidence, Evidence]]:
-    """Encoder's name, pair, and what it tells of the residual and of the shuffled one; one after the other."""
-    for number_pair in arithmetic.all_pairs(numbers):
-        made = arithmetic.fit(table, pairs=(number_pair,))
+) -> Iterator[Candidate]:
+    """Encoder's name, pair, and what it tells of the residual and of the shuffled one.
+
+    The three sorts take turns, so that each has its share of a time that is not enough for all.
+    """
+    sorts = (
+        _crosses(table, target, unexplained, numbers, groups), _deviations(table, numbers, groups),
+        _arithmetic(table, numbers),
+    )  # fmt: skip
+    for turn in itertools.zip_longest(*sorts):
+        yield from (candidate for candidate in turn if candidate is not None)
+
+
+def _arithmetic(table: Table, numbers: list[str]) -> Iterator[Candidate]:
+    for pair in arithmetic.all_pairs(numbers):
+        made = arithmetic.fit(table, pairs=(pair,))
         assert made is not None
         bins = bins_of(made.apply(table))
-        yield "arithmetic", number_pair, bins, bins
+        yield "arithmetic", pair, bins, bins
+
+
+def _deviations(table: Table, numbers: list[str], groups: list[str]) -> Iterator[Candidate]:
     for pair in deviation.all_pairs(numbers, groups, table):
-        deviated = deviation.fit(table, pairs=(pair,))
-        assert deviated is not None
-        bins = bins_of(deviated.apply(table))
+        made = deviation.fit(table, pairs=(pair,))
+        assert made is not None
+        bins = bins_of(made.apply(table))
         yield "deviation", pair, bins, bins
-    if unexplained.residual.shape[1] > MAX_CLASSES:
+
+
+def _crosses(
+    table: Table, target: TargetInfo, unexplained: _Unexplained, numbers: list[str], groups: list[str]
+) -> Iterator[Candidate]:
+    observed, residual, shuffled = target.as_columns(), unexplained.residual, unexplained.shuffled
+    n = observed.shape[1]
+    if n > MAX_CLASSES:
         return
+    observed = _standard(observed, target.weight)
     keys = find_keys(table, [*groups, *numbers], ranges=True)
     codes = {name: key.codes(table) for name, key in keys.items()}
-    observed = _standard(target.as_columns(), target.weight)
-    alone = {name: means_of(code, observed, target.seed).means for name, code in codes.items()}
-    for left, right in cross_mean.all_pairs(groups, [n for n in numbers if n in keys]):
-        group = codes[left] * keys[right].size + codes[right]
-        means = means_of(group, observed, target.seed).means
-        more = Means(freed(means, (alone[left], alone[right], unexplained.prediction)))
-        real, probe = (
-            _better(more, means_of(group, r, target.seed), r) for r in (unexplained.residual, unexplained.shuffled)
-        )
-        yield "cross_mean", (left, right), real, probe
+    alone = {name: means_of(code, observed, target.seed) for name, code in codes.items()}
+    columns = np.concatenate([observed, residual, shuffled], axis=1)
+    for left, right in cross_mean.all_pairs(groups, [name for name in numbers if name in keys]):
+        means = means_of(codes[left] * keys[right].size + codes[right], columns, target.seed)
+        more = Means(freed(means[:, :n], (alone[left], alone[right], unexplained.prediction)))
+        real = _better(more, Means(means[:, n : 2 * n]), residual)
+        yield "cross_mean", (left, right), real, _better(more, Means(means[:, 2 * n :]), shuffled)
 
 
 def _better(one: Evidence, other: Evidence, residual: Floats) -> Evidence:
