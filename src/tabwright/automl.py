@@ -278,4 +278,4 @@ def reserve(budget: Budget, config: Config) -> float:
     """
     if not math.isfinite(budget.total_s):
         return 0.0
-    return min(0.15 + 0.12 * budget.total_s, 10.0) if config.limits else min(0.15 + 0.03 * budget.total_s, 2.5)
+    return min(0.15 + 0.12 * budget.total_s, 10.0) if config.limits else min(0.15 + 0.045 * budget.total_s, 4.0)
