@@ -1,11 +1,14 @@
 """The screen finds interactions that are there, and none where there are none."""
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tabwright.data.infer import infer_schema
 from tabwright.data.table import Table
+from tabwright.features import deviation
 from tabwright.features.base import TargetInfo
 from tabwright.features.gains import freed
 from tabwright.features.keys import find_key
@@ -107,3 +110,10 @@ def test_freed_means_have_nothing_left_of_the_others():
     left = freed(means, others)
     assert np.abs(left).max() < 0.5
     assert max(abs(float(left[:, k] @ o[:, k])) for k in range(2) for o in others) < 1e-8
+
+
+def test_deviations_of_earlier_runs_are_read_as_plain_ones():
+    _, _, table = make(rows=200)
+    fitted = deviation.fit(table, pairs=(("price", "over", "shop"),))
+    stored = {f.name: getattr(fitted, f.name) for f in fields(fitted) if f.name != "unit"}
+    np.testing.assert_array_equal(type(fitted)(**stored).apply(table), fitted.apply(table))

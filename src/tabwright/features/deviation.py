@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,7 +29,8 @@ class FittedDeviation:
     offset: Ints  # (n_outputs,)
     mean: Floats  # (total,), the column's unit, or logarithms
     factor: Floats  # (total,), 1 or one over that
-    unit: Floats  # (n_outputs,), of the logarithms in the column's unit; 0 for plain numbers
+    # (n_outputs,), of the logarithms in the column's unit, 0 for plain numbers; empty as earlier runs stored it
+    unit: Floats = field(default_factory=lambda: np.empty(0))
 
     def apply(self, table: Table) -> Floats:
         code = columns_of(self.keys, table) + self.offset
@@ -60,7 +61,7 @@ def _logarithms(x: Floats, unit: Floats | float) -> Floats:
         return np.asarray(np.sign(x) * np.log(np.abs(x) / unit + 1.0))
 
 
-def usual_sizes(x: Floats) -> tuple[float, float]:
+def _usual_sizes(x: Floats) -> tuple[float, float]:
     """A small and a large size, in the column's unit, of the values other than 0; (0, 0) where there are none."""
     size = np.abs(x[np.isfinite(x) & (x != 0.0)])
     if not len(size):
@@ -104,7 +105,7 @@ def fit(
     means, factors, units = [], [], []
     for number, form, name in known:
         x = table.numbers[:, position[number]]
-        units.append(max(usual_sizes(x)[0], LEAST_UNIT) if form in LOG_FORMS else 0.0)
+        units.append(max(_usual_sizes(x)[0], LEAST_UNIT) if form in LOG_FORMS else 0.0)
         if form in LOG_FORMS:
             x = _logarithms(x, units[-1])
         mean, factor = _statistics(x, codes[name], keys[name].size)
@@ -127,7 +128,7 @@ def all_pairs(numbers: list[str], groups: list[str], table: Table | None = None)
 
 def _spans_magnitudes(table: Table, name: str) -> bool:
     column = next(j for j, c in enumerate(table.schema.numeric) if c.name == name)
-    low, high = usual_sizes(table.numbers[:, column])
+    low, high = _usual_sizes(table.numbers[:, column])
     return high > WIDE * low > 0.0
 
 

@@ -90,13 +90,13 @@ def bins_of(values: Floats) -> Bins:
     return Bins(code, len(edges) + 2)
 
 
-def means_of(group: Ints, columns: Floats, seed: int) -> Floats:
-    """Each column's mean by group from the other rows, drawn towards 0, the mean of all; (n_rows, n_columns).
+def means_of(group: Ints, columns: Floats, inner: Ints) -> Floats:
+    """Each column's mean by group from the other ``inner`` folds, drawn towards 0, the mean of all.
 
-    The rows are cut at random; a row has the mean of those that are not in its part.
+    float64 (n_rows, n_columns); ``inner`` (n_rows,) is below :data:`INNER_FOLDS`.
     """
     seen, position = np.unique(group, return_inverse=True)
-    cell = position * INNER_FOLDS + np.random.default_rng(seed).permutation(len(group)) % INNER_FOLDS
+    cell = position * INNER_FOLDS + inner
     n_cells = len(seen) * INNER_FOLDS
 
     def others(weights: Floats | None) -> Floats:

@@ -17,7 +17,7 @@ from tabwright.features import arithmetic, cross_mean, deviation
 from tabwright.features.base import TargetInfo
 from tabwright.features.gains import Bins, Evidence, Means, bins_of, freed, means_of, pursue
 from tabwright.features.keys import find_keys, key_names
-from tabwright.features.target_mean import MAX_CLASSES
+from tabwright.features.target_mean import INNER_FOLDS, MAX_CLASSES
 from tabwright.types import Floats, Kind
 
 MAX_ROWS = 50_000
@@ -157,10 +157,11 @@ def _crosses(
     observed = _standard(observed, target.weight)
     keys = find_keys(table, [*groups, *numbers], ranges=True)
     codes = {name: key.codes(table) for name, key in keys.items()}
-    alone = {name: means_of(code, observed, target.seed) for name, code in codes.items()}
+    inner = np.random.default_rng(target.seed).permutation(table.n_rows) % INNER_FOLDS
+    alone = {name: means_of(code, observed, inner) for name, code in codes.items()}
     columns = np.concatenate([observed, residual, shuffled], axis=1)
     for left, right in cross_mean.all_pairs(groups, [name for name in numbers if name in keys]):
-        means = means_of(codes[left] * keys[right].size + codes[right], columns, target.seed)
+        means = means_of(codes[left] * keys[right].size + codes[right], columns, inner)
         more = Means(freed(means[:, :n], (alone[left], alone[right], unexplained.prediction)))
         real = _better(more, Means(means[:, n : 2 * n]), residual)
         yield "cross_mean", (left, right), real, _better(more, Means(means[:, 2 * n :]), shuffled)
