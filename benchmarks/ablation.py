@@ -55,6 +55,7 @@ Off = Callable[[], AbstractContextManager[Any]]
 OFF: dict[str, Off] = {
     WHOLE: nullcontext,
     "interactions": lambda: patch("tabwright.search.loop.screen_run", return_value=False),
+    "columns that tell": lambda: patch("tabwright.framing.MANY_COLUMNS", 1_000_000),
     "logarithms": lambda: patch("tabwright.framing.differs_by_factors", return_value=False),
     "portfolio": lambda: patch("tabwright.automl.shipped", return_value=Portfolio([], {})),
     "larger networks": lambda: patch.object(Wider, "idea", return_value=None),
@@ -68,6 +69,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "networks": {"exclude_families": ["mlp"]},
     "catboost": {"exclude_families": ["catboost"]},
     "xgboost": {"exclude_families": ["xgboost"]},
+    "quadratic": {"exclude_families": ["quadratic"]},
     "linear and others": {"exclude_families": ["linear", "extra_trees", "random_forest", "knn"]},
     "folds but 3": {"nfolds": 3},
     "folds but 10": {"nfolds": 10},

@@ -40,8 +40,8 @@ from tabwright.data.splits import make_folds
 from tabwright.data.table import Table
 from tabwright.data.target import make_target, read_target
 from tabwright.engine.base import FoldJob, Outcome
-from tabwright.engine.fold import Shelf, load_fold_model
 from tabwright.engine.local import LocalEngine
+from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.errors import NotExportableError
 from tabwright.evaluation import evaluate_model
 from tabwright.meta.features import meta_features

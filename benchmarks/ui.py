@@ -22,12 +22,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pandas as pd
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from tabwright.testing.browser import chromium
 from tabwright.ui.tables import Source, Tables
 from tabwright.ui.workspace import Workspace
-
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
 
 def timed(action, repeats: int = 5) -> float:
@@ -153,12 +152,9 @@ def main() -> None:
             assert server.stdout is not None
             url = re.search(r"http://\S+", server.stdout.readline())
             assert url is not None
-            program = shutil.which("chromium") or shutil.which("google-chrome")
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+            with chromium() as browser:
                 kept = workspace.path("tables", "large", "profile.json")
                 measure(url[0], browser.new_page(viewport={"width": 1440, "height": 900}), kept)
-                browser.close()
         finally:
             server.terminate()
     shutil.rmtree(folder)

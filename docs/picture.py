@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
 from tabwright import AutoMLRegressor
 from tabwright.datasets import CALIFORNIA_HOUSING
-
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update")  # fmt: skip
+from tabwright.testing.browser import chromium
 
 
 def main() -> None:
@@ -28,7 +23,6 @@ def main() -> None:
     ap.add_argument("--seconds", type=float, default=60)
     ap.add_argument("--out", type=Path, default=Path(__file__).parent / "images" / "ui.png")
     args = ap.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "runs" / "housing"
         AutoMLRegressor(max_runtime_secs=args.seconds, export_checkpoints_dir=run).fit(
@@ -40,8 +34,7 @@ def main() -> None:
         try:
             assert server.stdout is not None
             address = next(m[1] for line in server.stdout if (m := re.search(r"(http://[\d.:]+)", line)))
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+            with chromium() as browser:
                 page = browser.new_page(viewport={"width": 1440, "height": 900})
                 page.goto(f"{address}/runs/housing")
                 page.get_by_role("tab", name="Leaderboard").click()
@@ -49,7 +42,6 @@ def main() -> None:
                 page.get_by_text("are being measured").wait_for(state="hidden", timeout=120_000)
                 page.mouse.move(0, 0)
                 page.screenshot(path=args.out)
-                browser.close()
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(20)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -19,15 +18,13 @@ from tabwright import signature
 from tabwright.onnx.graph import Graph, metadata_json
 from tabwright.schema import Schema
 from tabwright.seal import KEY, PLACEHOLDER, seal
+from tabwright.testing.browser import chromium
 
 # what a test takes depends on what else the machine does
 settings.register_profile("tabwright", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tabwright")
 os.environ["TABWRIGHT_EXPERIENCE"] = "off"  # nothing is learned from tests, and no test from another
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests and programs that load onnxruntime themselves
-
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
 
 
 def model_bytes(schema: Schema, signing_key: Any = None, **facts: Any) -> bytes:
@@ -88,14 +85,8 @@ def make_model() -> Callable[..., bytes]:
 @pytest.fixture(scope="module")
 def browser():
     """Headless Chromium."""
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    assert program, "these tests need Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+    with chromium() as made:
         yield made
-        made.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from tabwright.cli.main import main
 from tabwright.data import stream
 from tabwright.data.table import Table
 from tabwright.engine.everything import Facts, everything
-from tabwright.engine.fold import Shelf, load_fold_model
+from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.errors import DataError, OptionError
 from tabwright.models.base import Sample
 from tabwright.pipeline import EVERYTHING

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from tabwright.config import Config
 from tabwright.engine.base import Cluster, Engine
-from tabwright.engine.fold import Shelf, load_fold_model
 from tabwright.engine.local import LocalEngine
+from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.search.budget import Budget
 from tabwright.search.loop import Search
 from tabwright.search.problem import Problem

@@ -15,8 +15,8 @@ from tabwright.data.table import Table
 from tabwright.engine.base import Cluster
 from tabwright.engine.dask import DaskEngine
 from tabwright.engine.everything import Facts, everything
-from tabwright.engine.fold import Shelf, load_fold_model
 from tabwright.engine.partitions import parts
+from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.models.base import Sample
 from tabwright.pipeline import EVERYTHING
 from tabwright.store.origin import Origin

@@ -6,7 +6,8 @@ import pytest
 
 from tabwright import AutoMLClassifier, AutoMLRegressor
 from tabwright.data.table import Table
-from tabwright.engine.fold import Session, Shelf, load_fold_model
+from tabwright.engine.fold import Session
+from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.models.base import apply_link
 
 

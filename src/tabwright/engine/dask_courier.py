@@ -19,7 +19,7 @@ from typing import Any
 
 from tabwright.engine import dask_site as site
 from tabwright.engine.base import FoldJob
-from tabwright.engine.fold import later_inputs
+from tabwright.engine.shelf import later_inputs
 from tabwright.errors import RunError
 from tabwright.store.run_dir import RunDir
 

@@ -1,43 +1,24 @@
-"""Fitting one fold in a worker: data mapped once, shared features cached on disk, results written atomically."""
+"""Fitting one fold in a worker: what its candidate sees, the model, its predictions, and what it costs."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
-import io
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tabwright.codec import write_atomic
 from tabwright.data.table import Table
 from tabwright.engine.base import Cluster, FoldJob, FoldResult
 from tabwright.engine.distil import Block, lesson, made_up_rows, one_hot
 from tabwright.engine.everything import Facts, everything
+from tabwright.engine.matrices import Matrices
+from tabwright.engine.shelf import Shelf, load_fold_model, write_fold
 from tabwright.errors import FitError, NotExportableError
 from tabwright.features.base import FittedStep, TargetInfo
-from tabwright.features.recipe import (
-    BLOCK_ROWS,
-    RECIPES,
-    Encoded,
-    FittedFeatures,
-    FittedPart,
-    Option,
-    Part,
-    Recipe,
-    encoder,
-    fit_encoder,
-    fit_part,
-    fit_step,
-    to_float32,
-)  # fmt: skip
+from tabwright.features.recipe import RECIPES, FittedFeatures, Recipe, encoder, fit_step, to_float32
 from tabwright.features.screen import Interactions
-from tabwright.features.telling import telling
 from tabwright.metrics import find_metric, tuned_score
 from tabwright.models import family
 from tabwright.models.base import Columns, Family, FitContext, Fitted, Sample, View, apply_link
@@ -45,7 +26,6 @@ from tabwright.models.log_target import fit_log
 from tabwright.objectives.cost import measure_single
 from tabwright.objectives.design import ALL_ROWS
 from tabwright.pipeline import (
-    CODEC,
     COLUMNS,
     EVERYTHING,
     FEATURES,
@@ -58,9 +38,7 @@ from tabwright.pipeline import (
     UNSEEN,
     FoldModel,
     Member,
-    Stacked,
     as_scores,
-    family_of,
     graph_inputs,
 )  # fmt: skip
 from tabwright.store.origin import Origin
@@ -93,11 +71,7 @@ class Session:
         if len(used) < self.table.n_rows:  # of a table too large for the time: features of the rest would take it all
             self._used, self.table, self.y = used, self.table.take(used), self.y[used]
             self.weight = None if self.weight is None else self.weight[used]
-        for name in SLOW_ENCODERS:  # before any job, so that no fold's time limit pays for them
-            self._cached_encoder(name, (), self.table, None)
-        self._shared: dict[Part, tuple[str, FittedPart, Floats] | None] = {}
-        self._fold: dict[tuple[Part, int], tuple[FittedPart, Floats, Floats] | None] = {}
-        self._kept: dict[tuple[Recipe, int], Ints] = {}
+        self._matrices = Matrices(self.run, self.table, is_whole=self._used is None, target=self._target)
 
     def rows(self, fold: int) -> tuple[Ints, Ints]:
         """Training and validation rows of a fold; all rows, and a few of them again, for ``ALL_ROWS``."""
@@ -115,11 +89,9 @@ class Session:
         kind = family(job.candidate.family)
         recipe = self._recipe(kind, job.candidate.params)
         train_rows, valid_rows = self.rows(job.fold)
-        keys, features, X_train, X_valid = self._matrices(recipe, job.fold, train_rows, valid_rows)
-        if job.candidate.params.get(COLUMNS) == TELLING:
-            keep = self._telling(recipe, job.fold, X_train, train_rows)
-            features = replace(features, keep=keep)
-            X_train, X_valid = (np.ascontiguousarray(X[:, keep]) for X in (X_train, X_valid))
+        only_telling = job.candidate.params.get(COLUMNS) == TELLING
+        keys, features, X_train, X_valid = self._matrices.make(
+            recipe, job.fold, train_rows, valid_rows, only_telling=only_telling)  # fmt: skip
         steps: tuple[FittedStep, ...] = ()
         n_late = 0
         if job.candidate.bases:
@@ -143,7 +115,7 @@ class Session:
         fitted = time.monotonic()
         prediction, value = self._judged(model, X_valid, valid_rows)
         whole = FoldModel(features, model)
-        digest = self._write(job, keys, whole, prediction, steps)
+        digest = write_fold(self.run, job, keys, whole, prediction, steps)
         done = time.monotonic()
         stages = [("features", made - started), ("fit", fitted - made), ("predict_write", done - fitted)]
         if job.measure:
@@ -279,6 +251,10 @@ class Session:
             y, prediction = self.mean + self.scale * y, self.mean + self.scale * prediction
         return tuned_score(self.metric, y, prediction, None if self.weight is None else self.weight[rows])
 
+    def _target(self, fold: int, rows: Ints) -> TargetInfo:
+        weight = None if self.weight is None else self.weight[rows]
+        return TargetInfo(self.task, self.n_classes, self.y[rows], weight, seed=max(0, fold))
+
     def _sample(self, X: Floats, rows: Ints) -> Sample:
         weight = None
         if self.weight is not None:
@@ -286,174 +262,13 @@ class Session:
             weight = weight / weight.mean()
         return Sample(X, self.y[rows], weight)
 
-    def _matrices(
-        self, recipe: Recipe, fold: int, train: Ints, valid: Ints
-    ) -> tuple[list[str], FittedFeatures, Floats, Floats]:
-        keys: list[str] = []
-        parts: list[FittedPart] = []
-        train_blocks: list[tuple[Floats, Ints]] = []
-        valid_blocks: list[tuple[Floats, Ints]] = []
-        for part in recipe.shared:
-            shared = self._shared_part(part)
-            if shared is not None:
-                keys.append(shared[0])
-                parts.append(shared[1])
-                train_blocks.append((shared[2], train))
-                valid_blocks.append((shared[2], valid))
-        for part in recipe.by_fold:
-            own = self._fold_part(part, fold, train, valid)
-            if own is not None:
-                parts.append(own[0])
-                train_blocks.append((own[1], np.arange(len(train))))
-                valid_blocks.append((own[2], np.arange(len(valid))))
-        if not parts:
-            raise FitError("no column can be used as a feature")
-        return keys, FittedFeatures(tuple(parts)), _gathered(train_blocks), _gathered(valid_blocks)
-
-    def _telling(self, recipe: Recipe, fold: int, X: Floats, rows: Ints) -> Ints:
-        """The columns of a fold's matrix that tell of the target."""
-        if (recipe, fold) not in self._kept:
-            self._kept[recipe, fold] = telling(X, self._target(fold, rows))
-        return self._kept[recipe, fold]
-
-    def _target(self, fold: int, rows: Ints) -> TargetInfo:
-        weight = None if self.weight is None else self.weight[rows]
-        return TargetInfo(self.task, self.n_classes, self.y[rows], weight, seed=max(0, fold))
-
-    def _fold_part(self, part: Part, fold: int, train: Ints, valid: Ints) -> tuple[FittedPart, Floats, Floats] | None:
-        if (part, fold) not in self._fold:
-            made = fit_part(part, self.table.take(train), self._target(fold, train))
-            own = None if made is None else (made[0], made[1], made[0].apply(self.table.take(valid)))
-            self._fold[part, fold] = own
-        return self._fold[part, fold]
-
-    def _shared_part(self, part: Part) -> tuple[str, FittedPart, Floats] | None:
-        if part not in self._shared:
-            made = fit_part(part, self.table, None, self._cached_encoder)
-            if made is None:
-                self._shared[part] = None
-            else:
-                data = CODEC.dumps(made[0])
-                key = hashlib.sha256(data).hexdigest()[:16]
-                path = self.run.features_dir / f"{key}.tw"
-                if not path.exists():
-                    write_atomic(path, data)
-                self._shared[part] = (key, made[0], made[1])
-        return self._shared[part]
-
-    def _cached_encoder(
-        self, name: str, options: tuple[Option, ...], table: Table, target: TargetInfo | None
-    ) -> Encoded | None:
-        """Fit an encoder that reads no target, or take what another worker has made of it."""
-        if name not in SLOW_ENCODERS:
-            return fit_encoder(name, options, table, target)
-        told = repr(options) if self._used is None else repr((options, len(self._used)))
-        stem = f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-        path, matrix = self.run.features_dir / f"{stem}.enc", self.run.features_dir / f"{stem}.npy"
-        with (self.run.features_dir / f"{stem}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # one worker computes, the others wait for it
-            if path.exists():
-                fitted = CODEC.loads(path.read_bytes(), str(path))
-                return None if fitted is None else (fitted, np.load(matrix, mmap_mode="r", allow_pickle=False))
-            made = fit_encoder(name, options, table, target)
-            if made is not None:
-                temporary = matrix.with_suffix(".tmp.npy")
-                np.save(temporary, made[1], allow_pickle=False)
-                temporary.replace(matrix)
-            write_atomic(path, CODEC.dumps(None if made is None else made[0]))
-            return made
-
-    def _write(
-        self, job: FoldJob, keys: list[str], model: FoldModel, prediction: Floats, steps: tuple[FittedStep, ...]
-    ) -> str:
-        """The fold's file names its shared parts, and what it is stacked on, and holds the rest."""
-        content: dict[str, Any] = {
-            "shared": tuple(keys), "parts": model.features.parts[len(keys) :], "model": model.model,
-        }  # fmt: skip
-        if model.features.keep is not None:
-            content["keep"] = model.features.keep
-        if job.candidate.bases:
-            content |= {"bases": job.candidate.bases, "steps": steps}
-        data = CODEC.dumps(content)
-        buffer = io.BytesIO()
-        np.save(buffer, prediction, allow_pickle=False)
-        write_atomic(self.run.prediction_path(*job.key), buffer.getvalue())
-        write_atomic(self.run.model_path(*job.key), data)
-        return hashlib.sha256(data).hexdigest()
-
 
 MEAN_METRICS = ("rmse", "r2")  # best served by the mean of what a row may be
 READING_SHARE = 0.5  # of the time limit of a fit on the whole source, after which it takes the rows that it has
 FIT_SHARE = 0.85  # of the time limit; the rest is for predicting the validation rows and writing
-SLOW_ENCODERS = frozenset({"text"})
 TEACHING_SHARE = 0.3  # of the time for a student, that its teacher may take
 FEW_ROWS = 1000  # that a model of all rows predicts, only to see that its predictions are numbers
 MEASURED_ROWS = 256
-
-
-def _gathered(blocks: Sequence[tuple[Floats, Ints]]) -> Floats:
-    """Some rows of each of several float32 blocks, side by side, without a copy of a whole block beside them."""
-    out = np.empty((len(blocks[0][1]), sum(X.shape[1] for X, _ in blocks)), np.float32)
-    for start in range(0, len(out), BLOCK_ROWS):
-        here = slice(start, start + BLOCK_ROWS)
-        np.concatenate([X[rows[here]] for X, rows in blocks], axis=1, out=out[here])
-    return out
-
-
-@dataclass
-class Shelf:
-    """What fold models of a run have in common, once read: the very same objects are exported and computed once."""
-
-    parts: dict[str, FittedPart] = field(default_factory=dict)
-    bases: dict[tuple[str, int], FoldModel] = field(default_factory=dict)  # that stackers read, by id and fold
-
-
-def load_fold_model(run: RunDir, model_id: str, fold: int, shelf: Shelf) -> FoldModel:
-    """A fold's model from disk, and the models of what it is stacked on."""
-    if (model_id, fold) in shelf.bases:
-        return shelf.bases[model_id, fold]
-    path = run.model_path(model_id, fold)
-    content: dict[str, Any] = CODEC.loads(path.read_bytes(), str(path))
-    for key in content["shared"]:
-        if key not in shelf.parts:
-            file = run.features_dir / f"{key}.tw"
-            shelf.parts[key] = CODEC.loads(file.read_bytes(), str(file))
-    shared = tuple(shelf.parts[key] for key in content["shared"])
-    stacked = () if not content.get("bases") else (_stacked(run, content["bases"], content["steps"], shelf),)
-    parts, keep = (*shared, *content["parts"], *stacked), content.get("keep")
-    if keep is not None and stacked:  # what it is stacked on is seen whole
-        n_late = len(stacked[0].names)
-        n_own = sum(len(part.names) for part in parts) - n_late
-        keep = np.concatenate([keep, n_own + np.arange(n_late)])
-    return FoldModel(FittedFeatures(parts, keep), content["model"])
-
-
-def _stacked(run: RunDir, bases: Sequence[str], steps: tuple[FittedStep, ...], shelf: Shelf) -> FittedPart:
-    """The part of a stacker's features that are the predictions of other candidates."""
-    key = "stacked on " + " ".join(bases)
-    if key not in shelf.parts:
-        facts = run.config()
-        for model_id in bases:
-            for k in range(facts["n_folds"]):
-                shelf.bases[model_id, k] = load_fold_model(run, model_id, k, shelf)
-        members = tuple(
-            Member(m, family_of(m), 1.0, tuple(shelf.bases[m, k] for k in range(facts["n_folds"]))) for m in bases
-        )
-        shelf.parts[key] = FittedPart((Stacked(members, Task(facts["task"]), facts["n_classes"]),), ())
-    return replace(shelf.parts[key], steps=steps) if steps else shelf.parts[key]
-
-
-def later_inputs(run: RunDir, job: FoldJob) -> list[str]:
-    """Files that a job reads and that appear while a run goes on, relative to its directory."""
-    found = [run.interactions_file] if job.candidate.params.get(FEATURES) == FULL else []
-    if job.candidate.params.get(TEACHER):
-        folds = range(run.config()["n_folds"]) if job.fold == ALL_ROWS else (job.fold,)
-        names = [str(m) for m, _ in job.candidate.params[TEACHER]]
-        found += [path(m, k) for m in names for k in folds for path in (run.model_path, run.prediction_path)]
-        found += run.features_dir.glob("*.tw")
-    if job.candidate.bases:
-        found += [run.prediction_path(m, k) for m in job.candidate.bases for k in range(run.config()["n_folds"])]
-    return [str(f.relative_to(run.path)) for f in found if f.exists()]
 
 
 def _columns(features: FittedFeatures, recipe: Recipe, monotone: dict[str, int], n_late: int = 0) -> Columns:
@@ -467,6 +282,3 @@ def _columns(features: FittedFeatures, recipe: Recipe, monotone: dict[str, int],
     if recipe.view is View.NATIVE:
         return replace(columns, n_features=n_features, monotone=directions)
     return Columns(n_features, monotone=directions)
-
-
-__all__ = ["Family", "Session", "Shelf", "later_inputs", "load_fold_model"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tabwright.engine.fold import Shelf, load_fold_model
+from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.objectives.design import Design
 from tabwright.pipeline import Ensemble, Member, family_of
 from tabwright.search.problem import Problem

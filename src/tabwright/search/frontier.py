@@ -12,7 +12,7 @@ import numpy as np
 
 from tabwright.data.munge import munge
 from tabwright.data.table import Table
-from tabwright.engine.fold import Shelf, load_fold_model
+from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.ensemble.averaging import Averaging
 from tabwright.ensemble.greedy import select
 from tabwright.errors import NotExportableError

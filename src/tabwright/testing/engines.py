@@ -17,7 +17,7 @@ import pytest
 from tabwright.config import Config
 from tabwright.data.splits import make_folds
 from tabwright.engine.base import Engine, FoldJob, Outcome, Status
-from tabwright.engine.fold import Shelf, load_fold_model
+from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.metrics import find_metric
 from tabwright.models import family as find_family
 from tabwright.pipeline import Candidate

@@ -11,7 +11,8 @@ from tabwright.ui import charts, parts
 from tabwright.ui import runs as reading
 from tabwright.ui.shell import Shell
 
-FIGURES = ("time left", "leader", "score", "candidates finished", "failed", "processors busy", "memory")
+SCORE = "score in the search"
+FIGURES = ("time left", "leader", SCORE, "candidates finished", "failed", "processors busy", "memory")
 
 
 class Live:
@@ -69,7 +70,7 @@ class Live:
         found = view.audit
         leader = found.leaders[-1] if found is not None and found.leaders else None
         self.labels["leader"].text = leader.name if leader else "constant"
-        self.labels["score"].text = f"{parts.number(view.score)} {view.metric}" if leader else "-"
+        self.labels[SCORE].text = f"{parts.number(view.score)} {view.metric}" if leader else "-"
         board = [] if found is None else reading.candidates(found)
         done = sum(r["status"] in ("ok", "leader") and r["family"] != "ensemble" for r in board)
         self.labels["candidates finished"].text = f"{done} of {0 if found is None else len(found.candidates)} begun"
