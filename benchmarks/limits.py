@@ -86,7 +86,7 @@ def students(aml: Any, data: Dataset, test: pd.DataFrame) -> None:
         return
     teacher = tuple((str(m), float(w)) for m, w in taught[0].candidate.params[TEACHER])
     for what, design in (
-        ("teacher", Design.whole(teacher, finished.problem.n_folds)),
+        ("teacher", Design.whole(teacher, finished.problem.delivered)),
         ("student", finished.as_delivered(Design.single(((taught[0].candidate.model_id, 1.0),)))),
         ("best single model", finished.as_delivered(Design.single(((alone[0].candidate.model_id, 1.0),)))),
     ):

@@ -22,7 +22,7 @@ from tabwright.data.readers import read_table
 from tabwright.data.splits import is_splitter
 from tabwright.data.table import Table
 from tabwright.display import fitted_html
-from tabwright.errors import DataError, OptionError, RunError
+from tabwright.errors import ColumnError, DataError, OptionError, RunError
 from tabwright.export import ExportReport, export
 from tabwright.finished import Finished
 from tabwright.framing import Inputs
@@ -48,13 +48,13 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
     def __init__(  # noqa: PLR0913 - scikit-learn keeps each parameter under its own name
         self, max_runtime_secs: float | None = 300, max_models: int | None = None,
         max_runtime_secs_per_model: float | None = None, max_memory_mib: float | None = None,
-        max_disk_mib: float | None = None, sort_metric: str = "auto", objectives: Sequence[str] = ("score",),
+        sort_metric: str = "auto", objectives: Sequence[str] = ("score",),
         constraints: Mapping[str, float] | None = None, balance_classes: bool = False,
         include_families: Sequence[str] | None = None, exclude_families: Sequence[str] | None = None,
         monotone_constraints: Mapping[str, int] | None = None, nfolds: Any = "auto", seed: int = 0,
         n_jobs: int = -1, engine: Any = "local", export_checkpoints_dir: str | Path | None = None,
         warm_start: bool | str = True, tracking: str | None = None, progress: bool | str = "auto",
-        transformers: Sequence[str] | None = None,
+        transformers: Sequence[str] | None = None, max_disk_mib: float | None = None,
     ) -> None:  # fmt: skip
         self.max_runtime_secs = max_runtime_secs
         self.max_models = max_models
@@ -106,7 +106,8 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         target : str, optional
         weights_column, group_column, time_column : str, optional
             Columns of ``X`` that weigh rows, keep groups of rows within one fold, or order rows in time; the
-            first two are not used as features.
+            first two are not used as features. Rows of weight 0 are left out. In an order of time each fold learns from
+            what lies before its validation rows, and the models of the last one are delivered.
         sample_weight : array-like, shape (n_rows,), optional
             Row weights, instead of ``weights_column``.
         kinds : mapping of column name to kind, optional
@@ -153,7 +154,11 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
     def _task(self, y: pd.Series) -> Task:
         if not self._is_classifier:
             return Task.REGRESSION
-        distinct = y.nunique()
+        try:
+            distinct = y.nunique()
+        except TypeError:
+            raise ColumnError(str(y.name), "holds lists or other containers",
+                              "predict a column of numbers, words or truth values") from None  # fmt: skip
         if pd.api.types.is_float_dtype(y.dtype) and distinct > max(20, 0.5 * len(y)) and (y.dropna() % 1 != 0).any():
             raise DataError(
                 f"Unknown label type: {y.name!r} is continuous, with {distinct} different values", "use AutoMLRegressor"
@@ -334,7 +339,8 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     max_runtime_secs_per_model : float, optional
         Wall time per candidate, all its folds together.
     max_memory_mib : float, optional
-        Resident memory of all worker processes together; one that passes its share is stopped and recorded.
+        Resident memory of all worker processes together; where they pass it, the one that takes most is stopped and
+        recorded. Without it that happens at 80 % of what is free when the run begins.
     max_disk_mib : float, optional
         Size of the run directory. Fold models, then out-of-fold predictions, of candidates that the leader does not
         use are removed, worst first; they stay in the journal and on the leaderboard.

@@ -62,9 +62,15 @@ def fit(
         Already running: reading the table counts too.
     """
     X, y, rows, source = inputs.frame, inputs.y, inputs.rows, inputs.source
-    workers = None
+    workers, notes = None, [*inputs.notes]
     try:
         workers = _start_engine(config, run)
+        if rows.weight is not None and not rows.weight.all():  # a metric of such rows alone is none
+            used = np.flatnonzero(rows.weight)
+            notes.append(f"{len(X) - len(used):,} of {len(X):,} rows have weight 0 and were left out.")
+            X, y, rows = X.iloc[used].reset_index(drop=True), y.iloc[used].reset_index(drop=True), rows.take(used)
+            source = None if source is None else replace(source, positions=source.positions[used])
+            run.save_arrays("target", used=used)
         target = make_target(y, "target" if y.name is None else str(y.name), classification=task.is_classification)
         if not target.keep.all():
             keep = np.flatnonzero(target.keep)
@@ -82,7 +88,7 @@ def fit(
         if source is not None:
             run.save_arrays("origin", sampled=source.positions, **class_weights(problem, config))
             source.origin.save(run)
-        notes = [*inputs.notes, *target.notes]
+        notes += target.notes
         store(run, table, problem, notes, config)
         workers.open(run.path)
         return _search_and_assemble(run, table, problem, config, workers, budget, observer, notes)
@@ -142,7 +148,7 @@ def load(run: RunDir) -> Finished:
 def _start_engine(config: Config, run: RunDir) -> Engine:
     """Where folds are fitted. One thread per process keeps every core busy through all phases of a fit."""
     if config.engine == LOCAL:
-        return LocalEngine(max(1, config.cores), 1, config.max_memory_mib, run.path / "workers.log")
+        return LocalEngine(max(1, config.cores), 1, config.memory_mib, run.path / "workers.log")
     from tabwright.engine.dask import DaskEngine
     from tabwright.engine.dask_connect import connect
 
@@ -225,7 +231,7 @@ def _finish(
     design: Design | None = None,
 ) -> Finished:  # fmt: skip
     if design is None:
-        design = Design.whole(state.leader.weights, problem.n_folds)
+        design = Design.whole(state.leader.weights, problem.delivered)
     elif design.shares:
         state.lead(design.weights)
     ensemble = as_led(assemble(run, problem, design, state.leader.name), problem, state)

@@ -104,7 +104,7 @@ def predict_file(
         stored_rows(loaded.metadata.get("background"), loaded.schema)  # the fault, where it holds none
     if job.source.startswith(("http://", "https://")):
         raise OptionError("DATA", f"is {job.source!r}, an address of the web", "copy the file here first")
-    if not path.is_file() and not in_many(job.source):
+    if path.is_file() or not in_many(job.source):
         check_exists(path)
     try:
         _prepare(job, loaded)

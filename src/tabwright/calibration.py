@@ -11,6 +11,7 @@ from tabwright.types import Array, Floats, Task
 
 LEAST = 1e-12  # probabilities are not told apart below
 MIN_ROWS, MAX_ROWS = 500, 20_000
+MAX_CELLS = 400_000  # rows x classes
 WORTHWHILE = 0.002  # of the log loss, that it must lower on rows that it was not fitted to
 SLOPES = (0.3, 3.0)
 
@@ -68,7 +69,8 @@ def calibrate(y: Array, prediction: Floats, weight: Floats | None = None, seed: 
     n = len(y)
     if n < MIN_ROWS:
         return None
-    rows = np.random.default_rng(seed).permutation(n)[:MAX_ROWS]
+    most = max(MIN_ROWS, min(MAX_ROWS, MAX_CELLS // prediction.shape[1]))
+    rows = np.random.default_rng(seed).permutation(n)[:most]
     halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]
     before = after = 0.0
     for own, other in (halves, halves[::-1]):

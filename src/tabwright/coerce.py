@@ -255,6 +255,12 @@ def read_boolean(text: str) -> float:
     raise ValueError(text)
 
 
+def own_unit(y: Floats, mean: float, scale: float) -> Floats:
+    """Standardised values in their own unit; what was 0 is 0 again, and not what rounding has left of it."""
+    own = mean + scale * y
+    return np.asarray(np.where(np.abs(own) <= 4.0 * np.finfo(np.float64).eps * (abs(mean) + scale), 0.0, own))
+
+
 def canonical_string(value: Any) -> str:
     """The one spelling of a category or text; TypeError for lists, dicts and other containers."""
     if isinstance(value, str):

@@ -7,6 +7,7 @@ import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from tabwright.engine.dask_connect import LOCAL, engine_name
@@ -85,9 +86,7 @@ class Config:
     @property
     def memory_mib(self) -> float:
         """MiB that the run may take: most of what is free, without a limit."""
-        import psutil
-
-        return float(self.max_memory_mib or 0.8 * psutil.virtual_memory().available / 2**20)
+        return float(self.max_memory_mib or 0.8 * free_mib())
 
     @property
     def limits(self) -> dict[str, float]:
@@ -140,6 +139,28 @@ def directions(parts: Sequence[str], option: str) -> dict[str, int]:
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def free_mib() -> float:
+    """MiB that can still be taken: of the machine, and of a container's own limit where it has one."""
+    import psutil
+
+    free = float(psutil.virtual_memory().available)
+    for folder, limit, used, kept in CONTROL_GROUPS:
+        try:
+            given, taken = int(Path(folder, limit).read_text()), int(Path(folder, used).read_text())
+            stat = dict(line.split() for line in Path(folder, "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # no such group, or no limit
+            continue
+        free = min(free, given - taken + int(stat.get(kept, 0)))
+    return max(free, 0.0) / 2**20
+
+
+# of a container: folder, files of its limit and of what is taken, and what of that is a cache of files
+CONTROL_GROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def check_positive(name: str, value: Any) -> None:

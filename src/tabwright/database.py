@@ -10,6 +10,8 @@ from typing import Any
 
 from tabwright.errors import MissingExtraError, OptionError
 
+CONNECT_S = 10  # for reaching a server
+
 
 class Database:
     """A connection with a lock, safe from any thread.
@@ -36,6 +38,7 @@ class Database:
     def __init__(self, url: str, option: str, tables: str, lock: int) -> None:
         self._lock = threading.Lock()
         self._is_postgres = url.startswith(("postgresql://", "postgres://"))
+        self._url = url
         self._connection: Any = _postgres(url, option) if self._is_postgres else _sqlite(url, option)
         with self.transaction() as run:
             if self._is_postgres:  # processes start together, and CREATE TABLE IF NOT EXISTS races in PostgreSQL
@@ -45,8 +48,13 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """Gives a function that runs a statement with ``?`` for values, and returns the cursor."""
+        """Gives a function that runs a statement with ``?`` for values, and returns the cursor.
+
+        A server that was away and has closed the connection costs the transaction in which that is noticed.
+        """
         with self._lock:
+            if self._is_postgres and self._connection.closed:
+                self._connection = type(self._connection).connect(self._url, connect_timeout=CONNECT_S)
             cursor = self._connection.cursor()
             if not self._is_postgres:
                 cursor.execute("BEGIN IMMEDIATE")  # writers of other processes wait here, not in the middle
@@ -60,7 +68,8 @@ class Database:
                 yield run
                 self._connection.commit()
             except BaseException:
-                self._connection.rollback()
+                if not (self._is_postgres and self._connection.closed):
+                    self._connection.rollback()
                 raise
 
     def close(self) -> None:
@@ -85,7 +94,7 @@ def _postgres(url: str, option: str) -> Any:
     except ImportError:
         raise MissingExtraError("psycopg", "postgres") from None
     try:
-        return psycopg.connect(url, connect_timeout=10)
+        return psycopg.connect(url, connect_timeout=CONNECT_S)
     except psycopg.Error as error:
         reason = str(error).strip().split("\n")[0]
         raise OptionError(option, f"can't be reached ({reason})", "check the address and the password") from None

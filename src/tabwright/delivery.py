@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tabwright.codec import write_atomic
-from tabwright.errors import OptionError
+from tabwright.errors import OptionError, RunError
 from tabwright.objectives.design import Design
 from tabwright.objectives.limits import check_constraints, excess, told
 from tabwright.search.frontier import Frontier, Point
@@ -120,6 +120,10 @@ def select(finished: Run, design: str | None, limits: Mapping[str, float | None]
             raise OptionError("select", f"finds no model with {told(wanted)}: the nearest, {point.design}, has {have}",
                               "allow more")  # fmt: skip
         chosen = point.design
-    finished.deliver(chosen)
     if finished.run.config_file.exists():
-        remember(finished.run, chosen)
+        try:
+            remember(finished.run, chosen)
+        except OSError as error:
+            raise RunError(f"The run directory {finished.run.path} can't be written ({error.strerror})",
+                           "make it writable, or copy it to a folder that is") from error  # fmt: skip
+    finished.deliver(chosen)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tabwright.config import Config
-from tabwright.data.splits import make_folds, users_folds
+from tabwright.data.splits import group_codes, make_folds, users_folds
 from tabwright.data.table import Table
 from tabwright.data.target import Target
 from tabwright.errors import OptionError
@@ -108,7 +108,8 @@ def make_problem(
     if config.sort_metric.lower() == "rmsle" and target.y.min() < 0:
         raise OptionError("sort_metric", "is 'rmsle', but the target has values below 0", "take 'rmse' or 'mae'")
     # what learns from a whole source in the end is judged by the rows of one hold-out
-    n_folds = 1 if sampled else folds_for(table, target.task, target.n_classes, config.nfolds, cores, budget)
+    n_folds = 1 if sampled else folds_for(
+        table, target.task, target.n_classes, config.nfolds, cores, budget, in_time=rows.time is not None)  # fmt: skip
     if rows.splitter is not None:
         folds = users_folds(rows.splitter, table.n_rows, target.y, rows.group)
         n_folds = len(folds)
@@ -136,6 +137,7 @@ def make_problem(
         weight,
         folds.valid,
         train,
+        None if rows.group is None else group_codes(rows.group),
     )
 
 

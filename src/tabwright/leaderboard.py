@@ -19,6 +19,7 @@ COLUMNS = (
     "peak_memory_mib", "latency_p50_us", "latency_p99_us", "size_mib", "rows_per_second", "on_pareto_front",
     "stack_level", "status",
 )  # fmt: skip
+INTERVALS = 10  # of the best rows, and the leader, have an interval
 BOOTSTRAP_ROUNDS = 200
 BOOTSTRAP_ROWS = 20_000
 
@@ -49,7 +50,7 @@ def score_interval(
 
 
 def table(state: State, profiles: dict[str, dict[str, float]], averaging_gain: float = 0.0) -> pd.DataFrame:
-    """One row per candidate and one for the ensemble, best first; see :data:`COLUMNS`.
+    """One row per candidate and one for the ensemble, in the order of the scores shown; see :data:`COLUMNS`.
 
     Candidates are scored out of fold, each row by one fold's model. The leader's score and interval are those of what
     is delivered: better by ``averaging_gain`` (see :mod:`tabwright.ensemble.averaging`), and worse by what its having
@@ -89,14 +90,15 @@ def table(state: State, profiles: dict[str, dict[str, float]], averaging_gain: f
             row |= {"score": state.leader.score, "_prediction": state.leader.prediction}
         row.update(profiles.get(row["model_id"], {}))
     out = _ranked(out, problem)
-    for row in out[:10]:
-        if row["_prediction"] is not None:
-            row["score_ci_low"], row["score_ci_high"] = score_interval(problem.metric, y, row["_prediction"], weight)
     leading = next((row for row in out if row["model_id"] == state.leader.name), None)
+    for row in out:
+        if row["_prediction"] is not None and (row["rank"] <= INTERVALS or row is leading):
+            row["score_ci_low"], row["score_ci_high"] = score_interval(problem.metric, y, row["_prediction"], weight)
     if leading is not None:
         bias = (state.selection_bias() - averaging_gain) * (-1.0 if problem.metric.greater_is_better else 1.0)
         for name in ("score", "score_ci_low", "score_ci_high"):
             leading[name] += bias
+    out = _ranked(out, problem, state.leader.name)
     _mark_front(out, problem)
     return pd.DataFrame(out)[list(COLUMNS)].reset_index(drop=True)
 
@@ -108,10 +110,13 @@ def _row(model_id: str, family: str, value: float, status: str, level: int) -> d
     }  # fmt: skip
 
 
-def _ranked(rows: list[dict[str, Any]], problem: Problem) -> list[dict[str, Any]]:
+def _ranked(rows: list[dict[str, Any]], problem: Problem, leader: str = "") -> list[dict[str, Any]]:
     sign = -1.0 if problem.metric.greater_is_better else 1.0
-    # the chosen leader stands first among equals
-    ordered = sorted(rows, key=lambda r: (math.isnan(r["score"]), sign * r["score"], -r["stack_level"]))
+
+    def place(row: dict[str, Any]) -> tuple[Any, ...]:  # the chosen leader stands first among equals
+        return math.isnan(row["score"]), sign * row["score"], row["model_id"] != leader, -row["stack_level"]
+
+    ordered = sorted(rows, key=place)
     for k, row in enumerate(ordered):
         row["rank"] = k + 1
     return ordered

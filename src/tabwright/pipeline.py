@@ -306,7 +306,7 @@ def emit_outputs(graph: Graph, ensemble: Ensemble, canonical: str, classes: Sequ
         proba = canonical
         code = graph.node("ArgMax", canonical, axis=1, keepdims=0)
     graph.output("probabilities", proba, TensorProto.DOUBLE, ensemble.n_classes)
-    whole = all(isinstance(c, (int, bool)) for c in classes)
+    whole = all(isinstance(c, (int, bool)) and abs(int(c)) < 2**63 for c in classes)
     labels: Array = (
         np.array([int(c) for c in classes], np.int64) if whole else np.array([str(c) for c in classes], object)
     )

@@ -146,11 +146,14 @@ def build(schema: Schema, numbers: Floats, strings: Sequence[Strings], predictio
     prediction : float64 or None
         Out-of-fold predictions: (n, 1) values or P(second class), or (n, n_classes).
     """
-    found: dict[str, Histogram] = {c.name: of_numbers(numbers[:, j]) for j, c in enumerate(schema.numeric)}
+    kept = dict.fromkeys(c.name for c in schema.used[:MAX_COLUMNS])
+    found: dict[str, Histogram] = {
+        c.name: of_numbers(numbers[:, j]) for j, c in enumerate(schema.numeric) if c.name in kept
+    }
     for column, values in zip(schema.strings, strings, strict=True):
-        is_text = column.kind is Kind.TEXT or not column.values
-        found[column.name] = of_lengths(values) if is_text else of_categories(values, column.values)
-    kept = [c.name for c in schema.used][:MAX_COLUMNS]
+        if column.name in kept:
+            is_text = column.kind is Kind.TEXT or not column.values
+            found[column.name] = of_lengths(values) if is_text else of_categories(values, column.values)
     entry: dict[str, Any] = {"rows": len(numbers), "columns": {name: found[name].to_json() for name in kept}}
     if prediction is not None:
         entry["prediction"] = of_prediction(prediction, schema.classes).to_json()
@@ -162,6 +165,7 @@ def of_prediction(prediction: Floats, classes: Sequence[Any] | None) -> Histogra
     if prediction.shape[1] == 1:
         return of_numbers(prediction[:, 0])
     names = [str(c) for c in classes or ()]
-    labels = [names[k] for k in prediction.argmax(axis=1)]
-    order = sorted(set(labels), key=labels.count, reverse=True) if len(names) <= 100 else names
-    return of_categories(labels, order)
+    codes = prediction.argmax(axis=1)
+    times = np.bincount(codes, minlength=len(names))
+    order = [names[k] for k in np.argsort(-times, kind="stable") if times[k]]
+    return of_categories([names[k] for k in codes], order)

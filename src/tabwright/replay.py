@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,13 +13,16 @@ import numpy as np
 from tabwright import automl, clock
 from tabwright.engine.base import FoldJob, Outcome
 from tabwright.engine.local import LocalEngine
+from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.errors import RunError
 from tabwright.finished import Finished
 from tabwright.models.base import Fitted
 from tabwright.models.epochs import SCHEDULE
 from tabwright.models.fitting import ROUNDS
-from tabwright.objectives.design import fold_name
-from tabwright.pipeline import Candidate
+from tabwright.models.log_target import CORRECTION
+from tabwright.objectives.design import ALL_ROWS, fold_name
+from tabwright.pipeline import TEACHER, Candidate
+from tabwright.search.state import State
 from tabwright.store.journal import CandidateRecord, FoldRecord, Journal
 from tabwright.store.run_dir import RunDir
 
@@ -75,16 +78,16 @@ def replay(path: str | Path, out: str | Path | None = None, tell: Callable[[str]
 
 def _copy_inputs(old: RunDir, new: RunDir) -> None:
     shutil.copytree(old.table_dir, new.table_dir, dirs_exist_ok=True)
-    for file in [*old.path.glob("fold.*.npy"), *old.path.glob("target.*.npy")]:
-        shutil.copy(file, new.path / file.name)
-    if old.interactions_file.exists():
-        shutil.copy(old.interactions_file, new.interactions_file)
+    arrays = [*old.path.glob("fold.*.npy"), *old.path.glob("target.*.npy"), *old.path.glob("origin.*")]
+    for file in (*arrays, old.interactions_file, old.design_file):
+        if file.exists():
+            shutil.copy(file, new.path / file.name)
     new.write_config(old.config() | {"created": clock.now(), "replay_of": str(old.path)})
 
 
 def _fit_again(recorded: Finished, new: RunDir, tell: Callable[[str], None]) -> None:
     journal = new.journal()
-    engine = LocalEngine(max(1, recorded.config.cores), 1, recorded.config.max_memory_mib, new.path / "workers.log")
+    engine = LocalEngine(max(1, recorded.config.cores), 1, recorded.config.memory_mib, new.path / "workers.log")
     try:
         levels = _jobs(recorded, journal)
         engine.open(new.path)
@@ -105,26 +108,44 @@ def _fit_again(recorded: Finished, new: RunDir, tell: Callable[[str], None]) -> 
 
 
 def _jobs(recorded: Finished, new: Journal) -> list[list[FoldJob]]:
-    """The folds of the leader's candidates, first of what others are stacked on."""
-    members = recorded.ensemble.members
-    bases = {m.model_id: m for member in members for m in member.folds[0].stacked}
-    levels = [[*bases.values(), *(m for m in members if not m.stacked_on and m.model_id not in bases)],
-              [m for m in members if m.stacked_on]]  # fmt: skip
+    """The folds of the leader's candidates and of what they have learned from, first of what others need."""
+    levels: list[list[Candidate]] = []
+    _place([m for m, _ in recorded.design.weights], recorded.state, levels)
+    refits = {share.model_id for share in recorded.design.shares if ALL_ROWS in share.folds}
+    shelf = Shelf()
     out: list[list[FoldJob]] = []
     for level in levels:
         out.append([])
-        for member in level:
-            c = recorded.state.entries[member.model_id].candidate
+        for c in level:
             new.add_candidate(CandidateRecord(c.model_id, c.family, c.params, c.seed, c.origin, clock.now()))
-            out[-1].extend(FoldJob(_as_trained(c, f.model), k, UNLIMITED_S) for k, f in enumerate(member.folds))
+            folds = [*range(recorded.problem.n_folds), *([ALL_ROWS] if c.model_id in refits else [])]
+            models = [load_fold_model(recorded.run, c.model_id, k, shelf).model for k in folds]
+            jobs = [FoldJob(_as_trained(c, m), k, UNLIMITED_S) for k, m in zip(folds, models, strict=True)]
+            out[-1].extend(jobs)
     return out
+
+
+def _place(model_ids: Sequence[str], state: State, levels: list[list[Candidate]]) -> int:
+    """Put candidates into levels, each above what it has learned from; how many levels lie at or below them."""
+    depth = 0
+    for model_id in model_ids:
+        c = state.entries[model_id].candidate
+        needed = [*c.bases, *(str(m) for m, _ in c.params.get(TEACHER) or ())]
+        below = _place(needed, state, levels)
+        if not any(c in level for level in levels):
+            if below == len(levels):
+                levels.append([])
+            levels[below].append(c)
+        depth = max(depth, below + 1)
+    return depth
 
 
 def _as_trained(candidate: Candidate, model: Fitted) -> Candidate:
     """Parameters that repeat a training that the clock may have cut: a network's schedule, or the rounds."""
-    fixed = {SCHEDULE: getattr(model, SCHEDULE, None), ROUNDS: getattr(model, "n_iterations", None)}
-    fixed = {SCHEDULE: fixed[SCHEDULE]} if fixed[SCHEDULE] else {ROUNDS: fixed[ROUNDS]}
-    return replace(candidate, params=candidate.params | {k: v for k, v in fixed.items() if v is not None})
+    schedule = getattr(model, SCHEDULE, None)
+    known = {SCHEDULE: schedule} if schedule else {ROUNDS: getattr(model, "n_iterations", None)}
+    known[CORRECTION] = getattr(model, CORRECTION, None)
+    return replace(candidate, params=candidate.params | {k: v for k, v in known.items() if v is not None})
 
 
 def _record(outcome: Outcome, journal: Journal) -> None:

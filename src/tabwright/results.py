@@ -89,7 +89,7 @@ class Results:
         finished = self._fitted()
         ensemble = finished.ensemble
         if model_id in finished.state.entries and [m.model_id for m in ensemble.members] != [model_id]:
-            design = Design.whole(((model_id, 1.0),), finished.problem.n_folds)
+            design = Design.whole(((model_id, 1.0),), finished.problem.delivered)
             ensemble = assemble(finished.run, finished.problem, design, model_id)
         try:
             data = finished.emit(ensemble)

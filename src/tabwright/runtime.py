@@ -62,8 +62,9 @@ class Model:
         self._numeric = tuple((c.name, c.kind is not Kind.DATETIME, c) for c in self.schema.numeric)
         self._strings = tuple((c.name, c) for c in self.schema.strings)
         self._is_classifier = self.classes_ is not None
-        # the label output spells classes as whole numbers or strings: back to positions in classes_
-        self._position = {_spell(c): k for k, c in enumerate(metadata.get("classes") or ())}
+        # the label output spells classes as whole numbers (where int64 holds them) or strings: back to positions
+        known = enumerate(metadata.get("classes") or ())
+        self._position = {spelt: k for k, c in known for spelt in (_spell(c), str(c))}
 
     def __repr__(self) -> str:
         return f"<tabwright model of {self.schema.target!r} ({self.metadata['task']}), {len(self.schema.used)} columns>"

@@ -38,8 +38,8 @@ def store(run: RunDir, table: Table, problem: Problem, notes: Sequence[str], con
     try:
         table.save(run.table_dir)
         run.save_schema(table.schema)
-        arrays = {"y": problem.y} | ({} if problem.weight is None else {"weight": problem.weight})
-        run.save_arrays("target", **arrays)
+        beside = {"weight": problem.weight, "group": problem.group}
+        run.save_arrays("target", y=problem.y, **{k: v for k, v in beside.items() if v is not None})
         for k in range(problem.n_folds):
             run.save_arrays("fold", **{f"train{k}": problem.train[k], f"valid{k}": problem.valid[k]})
         if config.max_disk_mib is not None and run.size_mib() > config.max_disk_mib:
@@ -80,6 +80,7 @@ def load_problem(run: RunDir) -> Problem:
             run.load_array("target", "weight") if run.has_array("target", "weight") else None,
             tuple(run.load_array("fold", f"valid{k}") for k in folds),
             tuple(run.load_array("fold", f"train{k}") for k in folds),
+            run.load_array("target", "group") if run.has_array("target", "group") else None,
         )  # fmt: skip
     except (OSError, ValueError, EOFError) as error:
         raise RunError(f"The run in {run.path} lacks its folds or its target ({error})",
@@ -137,6 +138,11 @@ def _as_trained(run: RunDir, frame: pd.DataFrame, column: pd.Series) -> tuple[Ta
     if lacking:
         raise RunError(f"This is not the table of the run in {run.path}: it lacks column "
                        f"{', '.join(lacking[:5])}", SAME_DATA)  # fmt: skip
+    if run.has_array("target", "used"):  # rows of weight 0 are not among them
+        used = run.load_array("target", "used")
+        if len(frame) <= used.max():
+            raise RunError(f"This is not the table of the run in {run.path}: it has fewer rows", SAME_DATA)
+        frame, column = frame.iloc[used].reset_index(drop=True), column.iloc[used].reset_index(drop=True)
     target = make_target(column, str(column.name), classification=schema.classes is not None)
     if target.classes != (schema.classes or ()):
         raise RunError(f"This is not the table of the run in {run.path}: the target has other classes", SAME_DATA)

@@ -71,7 +71,7 @@ def _on_the_whole(
         whole = Whole(*rows, config.cores, config.memory_mib)
     else:
         whole = Whole(*rows, cluster.n_threads, cluster.memory_mib, able, keeps=False)
-    last = LocalEngine(1, config.cores, config.max_memory_mib, run.path / "workers.log", cluster)
+    last = LocalEngine(1, config.cores, config.memory_mib, run.path / "workers.log", cluster)
     try:
         last.open(run.path)
         return search.run_last(last, whole)

@@ -154,7 +154,8 @@ def test_time_runs_forward(times, k):
     for train, valid in zip(folds.train, folds.valid, strict=True):
         assert max(times[i] for i in train) < min(times[i] for i in valid)
     assert len(folds.train[-1]) + len(folds.valid[-1]) == len(times)
-    assert len(folds.covered) == len(set(folds.covered.tolist()))
+    covered = np.concatenate(folds.valid)
+    assert len(covered) == len(np.unique(covered))
 
 
 def test_times_of_other_types():

@@ -11,7 +11,7 @@ from tabwright.data.table import Table
 from tabwright.features import deviation
 from tabwright.features.base import TargetInfo
 from tabwright.features.gains import freed
-from tabwright.features.keys import find_key
+from tabwright.features.keys import find_keys
 from tabwright.features.screen import Interactions, screen
 from tabwright.types import Task
 
@@ -88,16 +88,16 @@ def test_interactions_survive_json():
 def test_groups_of_whole_numbers_have_codes_for_missing_and_unseen():
     frame = pd.DataFrame({"n": [3.0, 5.0, np.nan, 3.0, 7.0, 5.0] * 10, "x": np.linspace(0.1, 9.9, 60)})
     table = Table.from_frame(frame, infer_schema(frame, None, overrides={"n": "numeric", "x": "numeric"}))
-    key = find_key(table, "n")
+    key = find_keys(table, ["n"])["n"]
     rows = Table(table.schema, np.array([[3.0, 0], [np.nan, 0], [4.0, 0], [7.9, 0], [1e300, 0]]), ())
     assert key.codes(rows).tolist() == [1, 0, 4, 3, 4]
-    assert find_key(table, "x") is None
+    assert find_keys(table, ["x"]) == {}
 
 
 def test_ranges_of_a_number_hold_about_as_many_rows_and_missing_apart():
     frame = pd.DataFrame({"x": [*np.linspace(0.1, 9.9, 79), np.nan]})
     table = Table.from_frame(frame, infer_schema(frame, None, overrides={"x": "numeric"}))
-    key = find_key(table, "x", ranges=True)
+    key = find_keys(table, ["x"], ranges=True)["x"]
     codes = key.codes(table)
     assert codes[-1] == 0 and codes.max() == key.size - 1
     assert np.ptp(np.bincount(codes)[1:]) <= 2 and (np.diff(codes[:-1]) >= 0).all()

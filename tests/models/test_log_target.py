@@ -56,7 +56,7 @@ def test_means_are_right_where_means_are_asked_for_and_middles_elsewhere():
         predicted = mean + scale * model.predict(X[2000:])[:, 0]
         above = float((y[2000:] > predicted).mean())
         ratio = predicted.mean() / y[2000:].mean()
-        assert (abs(ratio - 1.0) < 1e-6) == unbiased
+        assert (abs(ratio - 1.0) < 1e-3) == unbiased
         assert abs(above - 0.5) < (1.0 if unbiased else 0.04)
 
 

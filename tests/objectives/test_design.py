@@ -23,14 +23,14 @@ def test_designs_grow_refit_and_survive_json():
     assert str(TWO) == "a_1 x1 + b_1 x2"
     assert str(Design()) == "constant"
     assert TWO.n_models == 3
-    assert TWO.with_fold(0, 2).shares[0].folds == (0, 1)
-    assert TWO.with_fold(1, 2) is None
+    assert TWO.with_fold(0, range(2)).shares[0].folds == (0, 1)
+    assert TWO.with_fold(1, range(2)) is None
     refitted = TWO.refitted(["a_1", "b_1"])
     assert [s.folds for s in refitted.shares] == [(ALL_ROWS,), (0, 1)]
-    assert refitted.with_fold(0, 5) is None
+    assert refitted.with_fold(0, range(5)) is None
     assert str(refitted) == "a_1 refit + b_1 x2"
     assert Design.from_json(refitted.to_json()) == refitted
-    assert Design.whole(TWO.weights, 3).n_models == 6
+    assert Design.whole(TWO.weights, range(3)).n_models == 6
     assert (fold_name(0), fold_name(ALL_ROWS)) == ("fold 1", "all rows")
 
 
@@ -84,7 +84,7 @@ def test_the_gain_of_averaging_is_what_labels_would_show(task, metric, width):
     truth = 1.5 * rng.normal(size=(4000, width))
     folds = [truth + 0.5 * rng.normal(size=truth.shape) for _ in range(5)]
     made = averaging(task, metric, {"a_1": folds}, residuals=0.5 * rng.normal(size=4000))
-    whole = Design.whole((("a_1", 1.0),), 5)
+    whole = Design.whole((("a_1", 1.0),), range(5))
     estimate = made.gain(whole)
     true = averaging(task, metric, {"a_1": [truth] * 5}, residuals=0.5 * rng.normal(size=4000))
     labels = true._labels(true.predict(whole))

@@ -47,7 +47,7 @@ def stackers(made):
 
 def led_by(made, *ids):
     """The estimator with an ensemble of these candidates as its leader."""
-    made._finished.deliver(Design.whole(tuple((m, 1.0 / len(ids)) for m in ids), made._finished.problem.n_folds))
+    made._finished.deliver(Design.whole(tuple((m, 1.0 / len(ids)) for m in ids), made._finished.problem.delivered))
     return made
 
 

@@ -140,7 +140,7 @@ def test_charts_are_plain_json(binary_run):
     found = runs.out_of_fold(binary_run, "lightgbm_1")
     made = [
         charts.lines({"a": curves.roc(found)}, "x", "y", diagonal=True), charts.bars(["a"], [1.0], sideways=True),
-        charts.points([(1.0, 2.0)], "x", "y", diagonal=True, level=True), charts.small_bars([1, 2]),
+        charts.points([(1.0, 2.0)], "x", "y", diagonal=True, level=True),
         charts.matrix(curves.confusion(found).tolist(), found.classes),
         charts.ensemble([("a_1", "a", 0.6), ("b_1", "b", 0.4)], 5, "y", {"b_1": ("a_1", "c_1")}),
         charts.front([{"design": "a x1", "us": 5.0, "score": 0.9}], "us", "score", ("x", "y"), ""),

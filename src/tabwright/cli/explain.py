@@ -12,7 +12,8 @@ from tabwright.cli.base import Command
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="RUN|MODEL", help="folder of a run, or exported ONNX file")
     parser.add_argument("data", nargs="?", help="rows to explain, with the target where errors are to be explained "
-                        "(default for a run: its own table, by models that have not seen the rows)")  # fmt: skip
+                        "(default for a run: its own table, by models that have not seen the rows; for a file: "
+                        "the few training rows that it holds)")  # fmt: skip
     parser.add_argument("--by", metavar="COLUMN", help="also compare the groups of this column (fairness)")
     parser.add_argument("--rows", metavar="FILE", help="write every row's contributions and reasons to this CSV file")
     parser.add_argument("--out", metavar="FILE", help="write it all as one HTML page")
@@ -47,7 +48,6 @@ def run(args: argparse.Namespace) -> int:
 def _explanation(args: argparse.Namespace) -> Any:
     from tabwright.cli.resume import estimator_of
     from tabwright.config import check_positive
-    from tabwright.errors import DataError
     from tabwright.explain import explain
     from tabwright.runtime import load_model
 
@@ -55,8 +55,6 @@ def _explanation(args: argparse.Namespace) -> Any:
     if Path(args.model).is_dir():
         return estimator_of(args.model).open(args.model).explain(args.data, seed=args.seed, max_rows=args.max_rows)
     model = load_model(args.model, public_key=args.public_key)
-    if args.data is None:
-        raise DataError("An exported file holds no rows to explain", "give a table: tabwright explain MODEL DATA")
     return explain(model, args.data, seed=args.seed, max_rows=args.max_rows)
 
 

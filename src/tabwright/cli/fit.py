@@ -57,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reading_arguments(parser)
     parser.add_argument("--export", metavar="FILE", help="also write the leader to this ONNX file")
 
+EXPORT_SHARE, MAX_EXPORT_S = 0.08, 5.0  # of the time, that the search leaves for --export
+
 
 def run(args: argparse.Namespace) -> int:
     from tabwright.api import AutoMLRegressor
@@ -88,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
     options["constraints"] = {k: v for k, v in limits.items() if v is not None} or None
     options |= {"export_checkpoints_dir": args.out, "progress": False if args.quiet else "auto"}
     config = AutoMLRegressor(**options)._config(kinds_of(args))
-    budget, run_dir = Budget(config.budget_s, started), RunDir.create(args.out)
+    # the time is for everything, so what exporting takes is kept from the search
+    kept = min(EXPORT_SHARE * config.budget_s, MAX_EXPORT_S) if args.export else 0.0
+    budget, run_dir = Budget(config.budget_s - kept, started), RunDir.create(args.out)
     roles = Roles(args.target, args.weights_column, args.group_column, args.time_column)
     search_rows = args.search_rows if args.search_rows == "auto" else _whole(args.search_rows)
     with warnings.catch_warnings(), run_dir.discarded_on_error():
@@ -96,9 +100,10 @@ def run(args: argparse.Namespace) -> int:
         given = Given(args.data, None, roles, None, args.query, search_rows, reading_options(args))
         inputs = gather(given, config, run_dir, budget)
         made = estimator_for(inputs.y, args.task)(**options)._search(inputs, config, run_dir, budget)
+    report = made.export(Path(args.export)) if args.export else None
     show_run(made)
-    if args.export:
-        print(made.export(Path(args.export)))
+    if report is not None:
+        print(report)
     return 0
 
 

@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
     numbers, strings = encode({str(c): frame[c] for c in frame.columns}, model.schema)
     inputs = {k: v for k, v in (("numbers", numbers), ("strings", strings)) if v.shape[1]}
     data = Path(args.model).read_bytes()
-    print(f"{args.model}: {len(data) / 2**20:.2f} MiB, {resident_mib(data):.1f} MiB resident when loaded\n")
+    resident = resident_mib(data)
+    loaded = "" if resident is None else f", {resident:.1f} MiB resident when loaded"
+    print(f"{args.model}: {len(data) / 2**20:.2f} MiB{loaded}\n")
     times = latencies(data, inputs, repeats=5000, seconds=4.0)
     print("one row, the graph alone, one thread")
     _percentiles(times)

@@ -51,10 +51,11 @@ class _TPOT(Lookalike):
         limit = None if s["max_time_mins"] is None else 60.0 * s["max_time_mins"]
         size, later = s["population_size"], s["offspring_size"] or s["population_size"]
         candidates = None if s["generations"] is None else size + s["generations"] * later
+        each = s["max_eval_time_mins"]
         default = "accuracy" if self._classification else "neg_mean_squared_error"
         made = estimator(self._classification)(
             max_runtime_secs=budget(limit), max_models=candidates, nfolds=s["cv"],
-            max_runtime_secs_per_model=60.0 * s["max_eval_time_mins"], seed=s["random_state"] or 0,
+            max_runtime_secs_per_model=60.0 * each if each else None, seed=s["random_state"] or 0,
             sort_metric=metric_name(s["scoring"] or default, "TPOT"), n_jobs=s["n_jobs"],
             export_checkpoints_dir=s["periodic_checkpoint_folder"], engine="dask" if s["use_dask"] else "local",
             progress="auto" if s["verbosity"] or s["verbose"] else False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -111,8 +112,10 @@ def in_many(source: str) -> bool:
 
 
 def check_exists(path: Path) -> None:
-    """DataError that names files of like names where there is no such file."""
+    """DataError where a file can't be read, or there is none: then it names files of like names."""
     if path.is_file():
+        if not os.access(path, os.R_OK):
+            raise DataError(f"the file {str(path)!r} can't be read", "make it readable")
         return
     folder = path.parent
     names = [p.name for p in folder.iterdir()] if folder.is_dir() else []

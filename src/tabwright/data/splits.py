@@ -21,15 +21,9 @@ class Folds:
 
     train: tuple[Ints, ...]
     valid: tuple[Ints, ...]
-    kind: str  # stratified, grouped, time, hold-out
 
     def __len__(self) -> int:
         return len(self.valid)
-
-    @property
-    def covered(self) -> Ints:
-        """Rows that are in some ``valid``, ascending."""
-        return np.sort(np.concatenate(self.valid))
 
 
 def make_folds(
@@ -71,21 +65,24 @@ def make_folds(
         return _in_time(as_array(time), n_folds, holdout)
     strata = np.asarray(y) if task.is_classification else _quantile_bins(np.asarray(y, dtype=np.float64))
     rng = np.random.default_rng(seed)
-    parts = n_folds if n_folds > 1 else max(2, round(1.0 / holdout))
+    parts = np.array([holdout, 1.0 - holdout]) if n_folds == 1 else np.full(n_folds, 1.0 / n_folds)
     if groups is not None:
-        names = as_array(groups)
-        names = strings(names, "groups") if names.dtype == object else names
-        fold = _grouped(np.unique(names, return_inverse=True)[1], strata, parts, rng)
+        fold = _grouped(group_codes(groups), strata, parts, rng)
+    elif n_folds == 1:
+        fold = _held_out(strata if task.is_classification else np.asarray(y, dtype=np.float64), holdout, rng)
     elif task.is_classification:
-        fold = _stratified(strata, min(parts, n), rng)
+        fold = _stratified(strata, min(n_folds, n), rng)
     else:
-        fold = _by_quantile(np.asarray(y, dtype=np.float64), min(parts, n), rng)
+        fold = _by_quantile(np.asarray(y, dtype=np.float64), min(n_folds, n), rng)
     used = range(int(fold.max()) + 1) if n_folds > 1 else range(1)
-    kind = "grouped" if groups is not None else "stratified"
-    return Folds(
-        tuple(np.flatnonzero(fold != k) for k in used), tuple(np.flatnonzero(fold == k) for k in used),
-        kind if n_folds > 1 else f"{kind} hold-out",
-    )
+    return Folds(tuple(np.flatnonzero(fold != k) for k in used), tuple(np.flatnonzero(fold == k) for k in used))
+
+
+def group_codes(groups: Any) -> Ints:
+    """Groups of rows as numbers from 0, int64 (n_rows,)."""
+    names = as_array(groups)
+    names = strings(names, "groups") if names.dtype == object else names
+    return np.asarray(np.unique(names, return_inverse=True)[1], np.int64)
 
 
 def is_splitter(value: Any) -> bool:
@@ -112,7 +109,7 @@ def users_folds(splitter: Any, n: int, y: Array, groups: Array | None) -> Folds:
     if len(np.unique(every)) < len(every) or any(np.intersect1d(a, b).size for a, b in parts):
         raise OptionError("nfolds", f"{name}.split gives a row to validate on twice, or to both sides of a fold",
                           "take a splitter without repetitions")  # fmt: skip
-    return Folds(tuple(a for a, _ in parts), tuple(b for _, b in parts), name)
+    return Folds(tuple(a for a, _ in parts), tuple(b for _, b in parts))
 
 
 def _stratified(codes: Ints, k: int, rng: np.random.Generator) -> Ints:
@@ -142,25 +139,37 @@ def _quantile_bins(y: Floats, bins: int = 10) -> Ints:
     return np.searchsorted(edges, y, side="right")
 
 
-def _grouped(group: Ints, strata: Ints, k: int, rng: np.random.Generator) -> Ints:
-    """Fold numbers: the largest groups first, each to the fold that has least of what the group holds."""
+def _held_out(y: Array, share: float, rng: np.random.Generator) -> Ints:
+    """0 for rows held out, 1 for the others: evenly spaced in the order of ``y``, so of each class its share."""
+    order = rng.permutation(len(y))
+    order = order[np.argsort(y[order], kind="stable")]
+    n_out = min(len(y) - 1, max(1, round(share * len(y))))
+    fold = np.ones(len(y), np.int64)
+    fold[order[((np.arange(n_out) + rng.random()) * len(y) / n_out).astype(np.int64)]] = 0
+    return fold
+
+
+def _grouped(group: Ints, strata: Ints, parts: Floats, rng: np.random.Generator) -> Ints:
+    """Fold numbers for folds of the sizes ``parts``: the largest groups first, each to the fold that lacks it most."""
     n_groups = int(group.max()) + 1
     if n_groups < 2:
         raise DataError("the group column has a single group", "leave it out, or name another column")
-    k = min(k, n_groups)
+    parts = parts[:n_groups]
     n_strata = int(strata.max()) + 1
     counts = np.bincount(group * n_strata + strata, minlength=n_groups * n_strata).reshape(n_groups, n_strata)
     # rows as one more stratum keep the folds of one size; shares make rare strata count as much as common ones
     shares = np.column_stack([counts, counts.sum(axis=1)]) / np.append(np.maximum(counts.sum(axis=0), 1), len(group))
     order = rng.permutation(n_groups)
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    load = np.zeros((k, n_strata + 1))
+    load = np.zeros((len(parts), n_strata + 1))
     fold_of_group = np.empty(n_groups, np.int64)
-    for position, g in enumerate(order):
-        # the first k groups open the folds, so that none stays empty
-        chosen = position if position < k else int(np.argmin(load @ shares[g]))
+    for g in order:
+        chosen = int(np.argmin((2.0 * load + shares[g]) @ shares[g] / parts))  # least rise of the sum of load**2 / part
         load[chosen] += shares[g]
         fold_of_group[g] = chosen
+    for empty in np.flatnonzero(load[:, -1] == 0.0):  # the smallest groups of the fold that has most of them
+        most = np.bincount(fold_of_group, minlength=len(parts)).argmax()
+        fold_of_group[next(g for g in order[::-1] if fold_of_group[g] == most)] = empty
     fold: Ints = fold_of_group[group]
     return fold
 
@@ -182,5 +191,4 @@ def _in_time(time: Array, n_folds: int, holdout: float) -> Folds:
     return Folds(
         tuple(np.sort(order[:cut]) for cut in cuts),
         tuple(np.sort(order[cut:end]) for cut, end in zip(cuts, ends, strict=True)),
-        "time" if n_folds > 1 else "time hold-out",
     )

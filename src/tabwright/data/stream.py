@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tabwright.data.delimited import SAMPLE_CHARS, Dialect, ReadOptions, encoding_of, sniff
+from tabwright.data.delimited import SAMPLE_CHARS, Dialect, ReadOptions, decode, encoding_of, sniff
 from tabwright.data.places import Place, find
 from tabwright.data.readers import read_table
 from tabwright.errors import DataError
@@ -217,7 +217,7 @@ class Stream:
         whole = head[: head.rfind(b"\n") + 1] or head if len(head) == HEAD_BYTES else head
         name = Path(place.path).name
         encoding = self._options.encoding or encoding_of(whole, name)
-        text = whole.decode(encoding)[:SAMPLE_CHARS]
+        text = decode(whole, name, encoding)[:SAMPLE_CHARS]
         if not text.strip():
             raise DataError(f"the file {name!r} is empty", "pass a file with a header and rows")
         delimiter = self._options.delimiter or ("\t" if place.form in (".tsv", ".tab") else None)

@@ -82,7 +82,7 @@ def infer_task(values: Any) -> Task:
         try:
             array = coerce.numbers(array, "target", coerce.text_parser(coerce.read_number))
         except ColumnError:
-            known = {text for text in map(coerce.canonical_string, array.tolist()) if text}
+            known = {text for text in _texts(array.tolist(), "target") if text}
             return Task.BINARY if len(known) == 2 else Task.MULTICLASS
         if array.size and _only_booleans(values):
             return Task.BINARY
@@ -152,7 +152,7 @@ def read_target(
         y = coerce.numbers(raw, name, coerce.text_parser(coerce.read_number))
         keep = np.isfinite(y)
         return y[keep], keep
-    keep, labels, _ = _labels(raw, values)
+    keep, labels, _ = _labels(raw, values, name)
     labels = labels[keep]
     if labels.dtype.kind == "f" and (labels == np.round(labels)).all() and all(isinstance(c, int) for c in classes):
         labels = labels.astype(np.int64)
@@ -209,7 +209,7 @@ def _infinite(value: Any) -> float:
 
 def _classes(values: Any, name: str) -> Target:
     raw = coerce.as_array(values)
-    keep, labels, class_dtype = _labels(raw, values)
+    keep, labels, class_dtype = _labels(raw, values, name)
     notes = list(_dropped(keep, name))
     classes, y = np.unique(labels[keep], return_inverse=True)
     if len(classes) < 2:
@@ -233,7 +233,7 @@ def _classes(values: Any, name: str) -> Target:
     return Target(name, task, y.astype(np.int64), keep, tuple(classes.tolist()), class_dtype, notes=tuple(notes))
 
 
-def _labels(raw: Array, values: Any) -> tuple[Bools, Array, str]:
+def _labels(raw: Array, values: Any, name: str) -> tuple[Bools, Array, str]:
     """Which rows have a class, the classes row by row, and the type to give them back in."""
     kind = raw.dtype.kind
     if kind == "O" and _only_booleans(raw):
@@ -253,5 +253,14 @@ def _labels(raw: Array, values: Any) -> tuple[Bools, Array, str]:
         return keep, raw, raw.dtype.name
     # A class may well be called "None" or "NA": only cells that are really empty have no class.
     items = raw.tolist()
-    texts = np.array([v.strip() if isinstance(v, str) else coerce.canonical_string(v) for v in items], dtype=object)
+    texts = np.array([v.strip() if isinstance(v, str) else t for v, t in zip(items, _texts(items, name), strict=True)],
+                     dtype=object)  # fmt: skip
     return texts != "", texts, "str"
+
+
+def _texts(items: list[Any], name: str) -> list[str]:
+    try:
+        return [coerce.canonical_string(v) for v in items]
+    except TypeError:
+        raise ColumnError(name, "holds lists or other containers", "predict a column of numbers, words or truth values"
+                          ) from None  # fmt: skip

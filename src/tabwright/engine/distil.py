@@ -57,13 +57,6 @@ def made_up_rows(table: Table, teacher: Teacher, seed: int, deadline: float) -> 
     return rows.take(slice(0, len(opinions))), opinions
 
 
-def one_hot(y: Array, task: Task, n_classes: int) -> Floats:
-    """Observed targets as a teacher would tell them: canonical predictions, float64 (n_rows, n_outputs)."""
-    if task is Task.MULTICLASS:
-        return np.eye(n_classes)[y]
-    return np.asarray(y, np.float64)[:, None]
-
-
 def lesson(task: Task, blocks: Sequence[Block]) -> Sample:
     """One sample of several blocks of rows.
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tabwright.coerce import own_unit
 from tabwright.data.table import Table
 from tabwright.engine.base import Cluster, FoldJob, FoldResult
-from tabwright.engine.distil import Block, lesson, made_up_rows, one_hot
+from tabwright.engine.distil import Block, lesson, made_up_rows
 from tabwright.engine.everything import Facts, everything
 from tabwright.engine.matrices import Matrices
 from tabwright.engine.shelf import Shelf, load_fold_model, write_fold
@@ -66,11 +67,15 @@ class Session:
         self.weight: Floats | None = (
             self.run.load_array("target", "weight") if self.run.has_array("target", "weight") else None
         )
+        self.group: Ints | None = (
+            self.run.load_array("target", "group") if self.run.has_array("target", "group") else None
+        )
         self.n_folds = len(list(self.run.path.glob("fold.valid*.npy")))
         used: Ints = np.unique(np.concatenate([rows for k in range(self.n_folds) for rows in self.rows(k)]))
         if len(used) < self.table.n_rows:  # of a table too large for the time: features of the rest would take it all
             self._used, self.table, self.y = used, self.table.take(used), self.y[used]
             self.weight = None if self.weight is None else self.weight[used]
+            self.group = None if self.group is None else self.group[used]
         self._matrices = Matrices(self.run, self.table, is_whole=self._used is None, target=self._target)
 
     def rows(self, fold: int) -> tuple[Ints, Ints]:
@@ -207,7 +212,7 @@ class Session:
             return np.asarray(np.sum([m.weight * m.predict(table, self.task) for m in members], axis=0))
 
         made_up, opinions = made_up_rows(self.table.take(rows), opinion, job.candidate.seed, deadline)
-        observed = one_hot(train.y, self.task, self.n_classes)
+        observed = self._target(job.fold, rows).as_columns()
         known = self._opinions(teacher, rows) if job.fold == ALL_ROWS else None
         # out-of-fold predictions of a fold's training rows come from models that know its validation rows
         real: Block = (train.X, observed, None, train.weight) if known is None else (
@@ -248,12 +253,13 @@ class Session:
     def _score(self, prediction: Floats, rows: Ints) -> float:
         y: Array = self.y[rows]
         if self.task is Task.REGRESSION:
-            y, prediction = self.mean + self.scale * y, self.mean + self.scale * prediction
+            y, prediction = own_unit(y, self.mean, self.scale), self.mean + self.scale * prediction
         return tuned_score(self.metric, y, prediction, None if self.weight is None else self.weight[rows])
 
     def _target(self, fold: int, rows: Ints) -> TargetInfo:
         weight = None if self.weight is None else self.weight[rows]
-        return TargetInfo(self.task, self.n_classes, self.y[rows], weight, seed=max(0, fold))
+        group = None if self.group is None else self.group[rows]
+        return TargetInfo(self.task, self.n_classes, self.y[rows], weight, max(0, fold), group)
 
     def _sample(self, X: Floats, rows: Ints) -> Sample:
         weight = None

@@ -44,7 +44,8 @@ class LocalEngine:
     """``n_workers`` processes with ``n_threads`` threads each.
 
     Workers start importing at construction; ``open`` tells them the run. A worker that is killed or dies is
-    replaced, its job reported as an :class:`Outcome`. With ``cluster``, fits on a whole source are spread over it.
+    replaced, its job reported as an :class:`Outcome`. Where all together take more than ``memory_limit_mib``, the one
+    at work that takes most is killed. With ``cluster``, fits on a whole source are spread over it.
     """
 
     def __init__(
@@ -181,13 +182,21 @@ class LocalEngine:
             if now - worker.started > worker.job.time_limit_s + KILL_GRACE_S:
                 reason = f"still running {now - worker.started:.1f} s after a limit of {worker.job.time_limit_s:.1f} s"
                 outcomes.append(self._replace(worker, Status.TIMEOUT, reason))
-            elif check_memory:
-                used = _memory(worker)
-                worker.peak_mib = max(worker.peak_mib, used)
-                if self._limit is not None and used > self._limit / self.n_workers:
-                    share = self._limit / self.n_workers
-                    outcomes.append(self._replace(worker, Status.MEMORY, f"used {used:.0f} MiB of {share:.0f} MiB"))
+        if check_memory:
+            outcomes.append(self._enforce_memory())
         return [o for o in outcomes if o is not None]
+
+    def _enforce_memory(self) -> Outcome | None:
+        used = {id(w): _memory(w) for w in self._workers}
+        busy = [w for w in self._workers if w.job is not None]
+        for worker in busy:
+            worker.peak_mib = max(worker.peak_mib, used[id(worker)])
+        total = sum(used.values())
+        if self._limit is None or total <= self._limit or not busy:
+            return None
+        largest = max(busy, key=lambda w: used[id(w)])
+        reason = f"used {used[id(largest)]:.0f} MiB; all workers {total:.0f} MiB of {self._limit:.0f} MiB"
+        return self._replace(largest, Status.MEMORY, reason)
 
     def _replace(self, worker: _Worker, status: Status, reason: str) -> Outcome | None:
         """Make sure that a worker and its children are dead, start another, and tell what became of its job."""

@@ -27,7 +27,6 @@ from tabwright.store.origin import Origin
 from tabwright.types import Array, Floats, Ints
 
 CONNECT_S = 10.0
-ARRAYS = ("X", "y", "weight")
 Piece = tuple[int, int]
 """A file or row group by its number in the order of reading, and the place of its first row."""
 

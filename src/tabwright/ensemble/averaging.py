@@ -67,7 +67,7 @@ class Averaging:
     def distance(self, design: Design) -> float:
         """Mean squared difference to the same shares with all their folds."""
         n_folds = min(len(self._raw[s.model_id]) for s in design.shares)
-        whole = self.predict(Design.whole(design.weights, n_folds))
+        whole = self.predict(Design.whole(design.weights, range(n_folds)))
         return float(np.mean((self.predict(design) - whole) ** 2))
 
     def gain(self, design: Design) -> float:
@@ -89,7 +89,7 @@ class Averaging:
         """Labels that follow the mean of all folds, and what single folds score on average by them."""
         if design.weights not in self._references:
             n_folds = min(len(self._raw[s.model_id]) for s in design.shares)
-            labels = self._labels(self.predict(Design.whole(design.weights, n_folds)))
+            labels = self._labels(self.predict(Design.whole(design.weights, range(n_folds))))
             single = [self._mean_score(labels, self.predict(Design.single(design.weights, k))) for k in range(n_folds)]
             self._references[design.weights] = labels, float(np.mean(single))
         return self._references[design.weights]

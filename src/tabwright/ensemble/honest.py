@@ -12,6 +12,7 @@ from tabwright.metrics.base import Metric
 from tabwright.types import Array, Floats
 
 ROUNDS = 20
+MAX_COMPARED = 40_000  # rows on which two ensembles are compared
 MAX_ROWS, MAX_MODELS = 4000, 8
 
 
@@ -86,8 +87,9 @@ def clearly_better(
     rng = np.random.default_rng(seed)
     n = len(y)
     wins = 0
+    looked_at = rng.choice(n, MAX_COMPARED, replace=False) if n > MAX_COMPARED else np.arange(n)
     for _ in range(ROUNDS):
-        rows = rng.integers(0, n, n)
+        rows = looked_at[rng.integers(0, len(looked_at), len(looked_at))]
         own = None if weight is None else weight[rows]
         losses = [metric.loss(y[rows], as_needed(metric, p[rows]), own) for p in (new, old)]
         wins += losses[0] < losses[1]

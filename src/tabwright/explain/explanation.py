@@ -19,7 +19,7 @@ from tabwright.explain import slices as _slices
 from tabwright.explain.subject import Subject, of_model
 from tabwright.explain.surrogate import Surrogate, surrogate
 from tabwright.explain.what_if import counterfactuals
-from tabwright.reasons import sentence, shown, strongest
+from tabwright.reasons import sentence, shown, stored_rows, strongest
 from tabwright.rows import columns_of
 from tabwright.runtime import Model
 from tabwright.schema import encode
@@ -226,6 +226,8 @@ class Explanation:
             Columns that can't change.
         top : int
         """
+        if isinstance(row, int) and not 0 <= row < len(self.rows):
+            raise OptionError("row", f"is {row}, and there are rows 0 to {len(self.rows) - 1}", "give one of them")
         one = self.rows.take(slice(row, row + 1)) if isinstance(row, int) else _canonical(self.subject, row)
         kept = {self._position(name) for name in fixed}
         free = [j for j in range(one.n_columns) if j not in kept and self.subject.columns[j].kind is not Kind.TEXT]
@@ -276,7 +278,7 @@ class Explanation:
 
 
 def explain(
-    model: Model, X: Any, y: Any = None, *, seed: int = 0, max_rows: int = MAX_ROWS,
+    model: Model, X: Any = None, y: Any = None, *, seed: int = 0, max_rows: int = MAX_ROWS,
     max_evaluations: int = MAX_EVALUATIONS,
 ) -> Explanation:  # fmt: skip
     """Explain a loaded model on some rows.
@@ -285,8 +287,8 @@ def explain(
     ----------
     model : Model
         From :func:`tabwright.load_model`.
-    X : table or path
-        pandas, polars, Arrow, NumPy, or a file.
+    X : table or path, optional
+        pandas, polars, Arrow, NumPy, or a file. By default the few rows of the training table that the file holds.
     y : array-like or str, optional
         True values, or the name of their column in ``X``; taken from ``X`` where it has the target's column.
     seed, max_rows, max_evaluations : int
@@ -295,8 +297,11 @@ def explain(
     Raises
     ------
     DataError, ColumnError
-        If the rows do not fit the model.
+        If the rows do not fit the model, or there are none and the file holds none.
     """
+    if X is None:
+        rows = stored_rows(model.metadata.get("background"), model.schema)
+        return Explanation(of_model(model), rows, None, None, None, seed, max_evaluations)
     return explain_subject(of_model(model), X, y, seed=seed, max_rows=max_rows, max_evaluations=max_evaluations)
 
 

@@ -56,7 +56,7 @@ def subject_of(finished: Finished, ensemble: Ensemble, classes: Array) -> Subjec
 
 def _held_out(finished: Finished, classes: Array, sizes: list[int], whole: Subject) -> Subject:
     """Scores rows, fold after fold, each by the fold models that were not trained on it."""
-    whole_design = Design.whole(finished.design.weights, finished.problem.n_folds)
+    whole_design = Design.whole(finished.design.weights, range(finished.problem.n_folds))
     ensemble = assemble(finished.run, finished.problem, whole_design, finished.ensemble.name)
     ensemble = replace(
         ensemble, threshold=finished.ensemble.threshold, calibration=finished.ensemble.calibration

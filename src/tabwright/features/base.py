@@ -8,7 +8,7 @@ back ends then agree to the bit, for all but values within 1e-16 of a rounding b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +29,27 @@ class TargetInfo:
     y: Array
     weight: Floats | None = None
     seed: int = 0
+    group: Ints | None = None  # codes of groups of rows that are kept together, (n_rows,)
+
+    @property
+    def n_columns(self) -> int:
+        """How many :meth:`as_columns` gives."""
+        return self.n_classes if self.task is Task.MULTICLASS else 1
+
+    def inner_folds(self, n: int) -> Ints:
+        """Each row's inner fold, 0 to ``n`` - 1: it is encoded from the others. Rows of a group share theirs."""
+        rng = np.random.default_rng(self.seed)
+        if self.group is not None:
+            names, code = np.unique(self.group, return_inverse=True)
+            if len(names) >= n:
+                return np.asarray((rng.permutation(len(names)) % n)[code])
+        return np.asarray(rng.permutation(len(self.y)) % n)
+
+    def take(self, rows: Ints) -> TargetInfo:
+        """Of some of the rows."""
+        weight = None if self.weight is None else self.weight[rows]
+        group = None if self.group is None else self.group[rows]
+        return replace(self, y=self.y[rows], weight=weight, group=group)
 
     def as_columns(self) -> Floats:
         """The target as float64 columns: itself, or P(second class), or one indicator per class."""
@@ -150,11 +171,9 @@ class Step:
     source: str
 
 
-def categorical_columns(schema: Schema, low: int = 0, high: int = 10**9) -> tuple[int, ...]:
-    """Positions in ``schema.strings`` of categorical columns with ``low`` <= number of values <= ``high``."""
-    return tuple(
-        j for j, c in enumerate(schema.strings) if c.kind is Kind.CATEGORICAL and low <= len(c.values) <= high
-    )
+def categorical_columns(schema: Schema, low: int = 0) -> tuple[int, ...]:
+    """Positions in ``schema.strings`` of categorical columns with ``low`` values or more."""
+    return tuple(j for j, c in enumerate(schema.strings) if c.kind is Kind.CATEGORICAL and low <= len(c.values))
 
 
 def code_matrix(table: Table, columns: tuple[int, ...]) -> Ints:

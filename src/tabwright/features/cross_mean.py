@@ -10,7 +10,7 @@ import numpy as np
 
 from tabwright.data.table import Table
 from tabwright.features.base import Encoder, Inputs, TargetInfo
-from tabwright.features.keys import Key, columns_of, columns_to_onnx, find_keys, key_names
+from tabwright.features.keys import Key, columns_of, columns_to_onnx, find_keys, first_groups
 from tabwright.features.target_mean import INNER_FOLDS, MAX_CLASSES, SMOOTHING, out_of_fold_means, smoothed_means
 from tabwright.onnx.graph import ML
 from tabwright.types import Floats, Ints
@@ -64,16 +64,18 @@ def fit(
     ----------
     Micci-Barreca 2001, doi:10.1145/507533.507538.
     """
+    if target.n_columns > MAX_CLASSES:
+        return None
     Y = target.as_columns()
     numeric = [c.name for c in table.schema.numeric]
-    wanted = all_pairs(key_names(table)[:3], numeric[:3]) if pairs is None else pairs
+    wanted = all_pairs(first_groups(table, 3), numeric[:3]) if pairs is None else pairs
     keys = find_keys(table, [name for pair in wanted for name in pair], ranges=True)
     known = [(a, b) for a, b in wanted if a in keys and b in keys]
-    if not known or Y.shape[1] > MAX_CLASSES:
+    if not known:
         return None
     weight = np.ones(table.n_rows) if target.weight is None else target.weight
     prior = (weight @ Y) / weight.sum()
-    inner = np.random.default_rng(target.seed).permutation(table.n_rows) % INNER_FOLDS
+    inner = target.inner_folds(INNER_FOLDS)
     found, means, blocks, offsets, start = [np.empty(0, np.int64)], [prior[None, :]], [], [], 0
     for a, b in known:
         code = keys[a].codes(table) * keys[b].size + keys[b].codes(table)

@@ -13,7 +13,6 @@ from tabwright.onnx.graph import Graph
 from tabwright.types import Floats, Ints, Kind
 
 DAY = 86_400.0
-PARTS = ("year", "month", "day", "weekday", "day_of_year", "minute_of_day")
 PERIODS = {"month": 12, "weekday": 7, "day_of_year": 366, "minute_of_day": 1440}
 
 

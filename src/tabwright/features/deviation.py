@@ -8,7 +8,7 @@ import numpy as np
 
 from tabwright.data.table import Table
 from tabwright.features.base import Encoder, Inputs, TargetInfo
-from tabwright.features.keys import Key, columns_of, columns_to_onnx, find_keys, key_names
+from tabwright.features.keys import Key, columns_of, columns_to_onnx, find_keys, first_groups
 from tabwright.types import Floats, Ints
 
 SMOOTHING = 10.0  # rows that the whole table counts for in each group
@@ -96,7 +96,7 @@ def fit(
     Group statistics as in Kanter & Veeramachaneni 2015, doi:10.1109/DSAA.2015.7344858.
     """
     position = {c.name: j for j, c in enumerate(table.schema.numeric)}
-    wanted = all_pairs(list(position)[:3], key_names(table)[:3], table) if pairs is None else pairs
+    wanted = all_pairs(list(position)[:3], first_groups(table, 3), table) if pairs is None else pairs
     keys = find_keys(table, [name for _, _, name in wanted])
     codes = {name: key.codes(table) for name, key in keys.items()}
     known = [(number, form, name) for number, form, name in wanted if number in position and name in keys]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,23 +73,18 @@ def _whole(x: Floats) -> Ints:
     return np.asarray(np.clip(np.where(np.isnan(x), MISSING, x), MISSING, -MISSING).astype(np.int64))
 
 
-def find_key(table: Table, name: str, *, ranges: bool = False) -> Key | None:
-    """The groups of the column of this name; None if it can't be taken as groups.
+def _text_key(table: Table, j: int) -> Key | None:
+    column = table.schema.strings[j]
+    return Key(j, len(column.values) + 2, np.empty(0, np.int64)) if column.kind is Kind.CATEGORICAL else None
 
-    With ``ranges``, a numeric column of too many values is cut at its quantiles.
-    """
-    for j, column in enumerate(table.schema.strings):
-        if column.name == name and column.kind is Kind.CATEGORICAL:
-            return Key(j, len(column.values) + 2, np.empty(0, np.int64))
-    for j, column in enumerate(table.schema.numeric):
-        if column.name == name:
-            x = table.numbers[:, j]
-            known = x[~np.isnan(x)]
-            whole = None if column.kind is Kind.DATETIME else _whole_numbers(np.unique(known))
-            if whole is not None:
-                return Key(j, len(whole) + 2, whole)
-            return _ranges(j, known) if ranges else None
-    return None
+
+def _number_key(table: Table, j: int, *, ranges: bool) -> Key | None:
+    x = table.numbers[:, j]
+    known = x[~np.isnan(x)]
+    whole = None if table.schema.numeric[j].kind is Kind.DATETIME else _whole_numbers(np.unique(known))
+    if whole is not None:
+        return Key(j, len(whole) + 2, whole)
+    return _ranges(j, known) if ranges else None
 
 
 def _whole_numbers(values: Floats) -> Ints | None:
@@ -105,15 +101,36 @@ def _ranges(column: int, known: Floats) -> Key | None:
 
 
 def find_keys(table: Table, names: Sequence[str], *, ranges: bool = False) -> dict[str, Key]:
-    """The groups of those of the columns that can be taken as groups."""
-    found = {name: find_key(table, name, ranges=ranges) for name in dict.fromkeys(names)}
-    return {name: key for name, key in found.items() if key is not None}
+    """The groups of those of the columns that can be taken as groups.
+
+    With ``ranges``, a numeric column of too many values is cut at its quantiles.
+    """
+    texts = {c.name: j for j, c in enumerate(table.schema.strings)}
+    numbers = {c.name: j for j, c in enumerate(table.schema.numeric)}
+    found = {}
+    for name in dict.fromkeys(names):
+        key = None
+        if name in texts:
+            key = _text_key(table, texts[name])
+        elif name in numbers:
+            key = _number_key(table, numbers[name], ranges=ranges)
+        if key is not None:
+            found[name] = key
+    return found
 
 
-def key_names(table: Table) -> list[str]:
-    """Columns that can be taken as groups and have at least three."""
-    names = [c.name for c in (*table.schema.strings, *table.schema.numeric)]
-    return [name for name, key in find_keys(table, names).items() if key.size >= 5]
+def group_keys(table: Table) -> Iterator[tuple[str, Key]]:
+    """Columns that can be taken as groups and have at least three, by name."""
+    texts = ((c.name, _text_key(table, j)) for j, c in enumerate(table.schema.strings))
+    numbers = ((c.name, _number_key(table, j, ranges=False)) for j, c in enumerate(table.schema.numeric))
+    for name, key in itertools.chain(texts, numbers):
+        if key is not None and key.size >= 5:
+            yield name, key
+
+
+def first_groups(table: Table, n: int) -> list[str]:
+    """Names of the first ``n`` of :func:`group_keys`."""
+    return [name for name, _ in itertools.islice(group_keys(table), n)]
 
 
 def columns_of(keys: tuple[Key, ...], table: Table) -> Ints:

@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto
 
 from tabwright.data.table import Table
-from tabwright.features.base import Encoder, Inputs, TargetInfo, categorical_columns, code_matrix
+from tabwright.features.base import Encoder, Inputs, TargetInfo, categorical_columns
 from tabwright.types import Floats, Ints
 
 
@@ -21,9 +21,11 @@ class FittedOneHot:
     names: tuple[str, ...]
 
     def apply(self, table: Table) -> Floats:
-        distinct = tuple(dict.fromkeys(self.columns))
-        position = [distinct.index(j) for j in self.columns]
-        return np.asarray(code_matrix(table, distinct)[:, position] == self.wanted, np.float64)
+        out = np.empty((table.n_rows, len(self.columns)))
+        codes = {j: table.codes(j) for j in dict.fromkeys(self.columns)}
+        for k, (j, code) in enumerate(zip(self.columns, self.wanted.tolist(), strict=True)):
+            np.equal(codes[j], code, out=out[:, k])
+        return out
 
     def to_onnx(self, inputs: Inputs) -> str:
         graph = inputs.graph

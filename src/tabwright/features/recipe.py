@@ -79,7 +79,7 @@ class FittedPart:
 
     def apply(self, table: Table) -> Floats:
         """float32 (n_rows, n_features)."""
-        return _stepped(np.concatenate([e.apply(table) for e in self.encoders], axis=1), self.steps)
+        return _stepped(_beside([e.apply(table) for e in self.encoders]), self.steps)
 
     def to_onnx(self, inputs: Inputs) -> str:
         for e in self.encoders:
@@ -121,13 +121,18 @@ def fit_part(
             blocks.append(result[1])
     if not encoders:
         return None
-    X = np.concatenate(blocks, axis=1)
+    X = _beside(blocks)
     steps: list[FittedStep] = []
     for name, options in part.steps:
         for step in steps[-1:]:
             X = step.apply(X)
         steps.append(_STEPS[name].fit(X, **dict(options)))
     return FittedPart(tuple(encoders), tuple(steps)), _stepped(X, steps[-1:])
+
+
+def _beside(blocks: Sequence[Floats]) -> Floats:
+    """Blocks as one, without a copy of a single one."""
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
 
 
 def _stepped(X: Floats, steps: Sequence[FittedStep]) -> Floats:

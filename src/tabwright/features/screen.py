@@ -16,11 +16,12 @@ from tabwright.data.table import Table
 from tabwright.features import arithmetic, cross_mean, deviation
 from tabwright.features.base import TargetInfo
 from tabwright.features.gains import Bins, Evidence, Means, bins_of, freed, means_of, pursue
-from tabwright.features.keys import find_keys, key_names
+from tabwright.features.keys import find_keys, group_keys
 from tabwright.features.target_mean import INNER_FOLDS, MAX_CLASSES
 from tabwright.types import Floats, Kind
 
 MAX_ROWS = 50_000
+RANKING_SHARE = 0.5  # of the time, that finding the columns to pair may take
 MAX_NUMBERS, MAX_GROUPS = 12, 9  # columns of each sort that are paired
 MAX_CHOSEN = 12
 LEAST_GAIN = 20.0  # in excess of what chance gives, in units of the residual's variance: about 2.5 deviations
@@ -83,10 +84,8 @@ def screen(table: Table, target: TargetInfo, residual: Floats, seconds: float) -
     rng = np.random.default_rng(target.seed)
     if table.n_rows > MAX_ROWS:
         rows = np.sort(rng.choice(table.n_rows, MAX_ROWS, replace=False))
-        weight = None if target.weight is None else target.weight[rows]
-        table, residual = table.take(rows), residual[rows]
-        target = TargetInfo(target.task, target.n_classes, target.y[rows], weight, target.seed)
-    numbers, groups = _columns_worth_pairing(table, target)
+        table, residual, target = table.take(rows), residual[rows], target.take(rows)
+    numbers, groups = _columns_worth_pairing(table, target, RANKING_SHARE * seconds)
     prediction = target.as_columns() - residual
     residual = _standard(residual, target.weight)
     shuffled = residual[rng.permutation(len(residual))]
@@ -157,13 +156,13 @@ def _crosses(
     observed = _standard(observed, target.weight)
     keys = find_keys(table, [*groups, *numbers], ranges=True)
     codes = {name: key.codes(table) for name, key in keys.items()}
-    inner = np.random.default_rng(target.seed).permutation(table.n_rows) % INNER_FOLDS
+    inner = target.inner_folds(INNER_FOLDS)
     alone = {name: means_of(code, observed, inner) for name, code in codes.items()}
     columns = np.concatenate([observed, residual, shuffled], axis=1)
     for left, right in cross_mean.all_pairs(groups, [name for name in numbers if name in keys]):
         means = means_of(codes[left] * keys[right].size + codes[right], columns, inner)
         more = Means(freed(means[:, :n], (alone[left], alone[right], unexplained.prediction)))
-        real = _better(more, Means(means[:, n : 2 * n]), residual)
+        real = _better(more, Means(means[:, n : 2 * n].copy()), residual)
         yield "cross_mean", (left, right), real, _better(more, Means(means[:, 2 * n :]), shuffled)
 
 
@@ -172,13 +171,18 @@ def _better(one: Evidence, other: Evidence, residual: Floats) -> Evidence:
     return one if np.mean(one.gains(residual)) > np.mean(other.gains(residual)) else other
 
 
-def _columns_worth_pairing(table: Table, target: TargetInfo) -> tuple[list[str], list[str]]:
-    """Numeric columns and columns of groups that tell most of the target by themselves."""
+def _columns_worth_pairing(table: Table, target: TargetInfo, seconds: float) -> tuple[list[str], list[str]]:
+    """Numeric columns and columns of groups that tell most of the target by themselves, of those looked at in time."""
     told = _standard(target.as_columns(), target.weight)
-    numeric = [c.name for c in table.schema.numeric]
-    by_number = {name: np.mean(bins_of(table.numbers[:, [j]]).gains(told)) for j, name in enumerate(numeric)}
-    keys = find_keys(table, key_names(table))
-    by_group = {name: np.mean(Bins(key.codes(table), key.size).gains(told)) for name, key in keys.items()}
+    began, by_number, by_group = time.monotonic(), {}, {}
+    for j, column in enumerate(table.schema.numeric):
+        by_number[column.name] = np.mean(bins_of(table.numbers[:, [j]]).gains(told))
+        if time.monotonic() > began + seconds / 2:
+            break
+    for name, key in group_keys(table):
+        by_group[name] = np.mean(Bins(key.codes(table), key.size).gains(told))
+        if time.monotonic() > began + seconds:
+            break
     dates = [c.name for c in table.schema.numeric if c.kind is Kind.DATETIME]
     numbers = sorted(by_number, key=lambda n: (n not in dates, -by_number[n]))[:MAX_NUMBERS]
     return numbers, sorted(by_group, key=lambda n: -by_group[n])[:MAX_GROUPS]

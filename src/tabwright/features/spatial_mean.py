@@ -102,16 +102,16 @@ def fit(table: Table, target: TargetInfo) -> tuple[FittedSpatialMean, Floats] | 
     (shrinking towards a coarser mean).
     """
     pairs = find_pairs(table.schema, table.numbers)
-    Y = target.as_columns()
-    if not pairs or Y.shape[1] > MAX_TARGETS:
+    if not pairs or target.n_columns > MAX_TARGETS:
         return None
+    Y = target.as_columns()
     points = table.numbers[:, list(pairs[0])]
     extent = float(np.nanmax(np.nanmax(points, axis=0) - np.nanmin(points, axis=0)))
     if not extent > 0:
         return None
     side = 2.0 ** np.floor(np.log2(extent / COARSEST))
     weight = np.ones(table.n_rows) if target.weight is None else target.weight
-    inner = np.random.default_rng(target.seed).permutation(table.n_rows) % INNER_FOLDS
+    inner = target.inner_folds(INNER_FOLDS)
     known = ~np.isnan(points).any(axis=1)
     keys = _keys(points, side)
     prior = _round((weight @ Y) / weight.sum())

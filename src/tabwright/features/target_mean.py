@@ -72,13 +72,13 @@ def fit(
     Micci-Barreca 2001, doi:10.1145/507533.507538; Pargent et al. 2022, doi:10.1007/s00180-022-01207-6.
     """
     columns = categorical_columns(table.schema, low=min_values)
-    Y = target.as_columns()
-    if not columns or Y.shape[1] > MAX_CLASSES:
+    if not columns or target.n_columns > MAX_CLASSES:
         return None
+    Y = target.as_columns()
     weight = np.ones(table.n_rows) if target.weight is None else target.weight
     offset, total = column_offsets(table, columns)
     lookup = np.empty((total, Y.shape[1]))
-    inner = np.random.default_rng(target.seed).permutation(table.n_rows) % INNER_FOLDS
+    inner = target.inner_folds(INNER_FOLDS)
     blocks = []
     for j, start in zip(columns, offset, strict=True):
         size = len(table.schema.strings[j].values) + 2

@@ -7,14 +7,17 @@ import numpy as np
 from tabwright.features.base import TargetInfo
 from tabwright.types import Floats, Ints, Task
 
-MAX_ROWS = 20_000
+MAX_ROWS, LEAST_ROWS = 20_000, 500
+MAX_WORK = 4e9  # rows x columns x trees: some ten seconds of one core
 PROBES, LEAST_PROBES = 0.2, 5  # shuffled copies: of so many of the columns, and no fewer
 ROUNDS, ROUNDS_OF_CLASSES = 60, 30
 _OBJECTIVES = {Task.REGRESSION: "regression", Task.BINARY: "binary", Task.MULTICLASS: "multiclass"}
 
 
 def telling(X: Floats, target: TargetInfo) -> Ints:
-    """Positions of the columns from which small boosted trees gain more than from any of the probes; all if none.
+    """Positions of the columns from which small boosted trees gain more than from any of the probes.
+
+    All where there is none, and where columns and classes are so many that too few rows could be looked at.
 
     Parameters
     ----------
@@ -30,13 +33,17 @@ def telling(X: Floats, target: TargetInfo) -> Ints:
     import lightgbm
 
     rng = np.random.default_rng(target.seed)
-    rows = np.arange(len(X)) if len(X) <= MAX_ROWS else np.sort(rng.choice(len(X), MAX_ROWS, replace=False))
-    X, y = X[rows], target.y[rows]
+    several = target.task is Task.MULTICLASS
+    rounds = ROUNDS_OF_CLASSES if several else ROUNDS
     n_features = X.shape[1]
+    most = min(MAX_ROWS, int(MAX_WORK / (n_features * rounds * target.n_columns)))
+    if most < min(len(X), LEAST_ROWS):
+        return np.arange(n_features)
+    rows = np.arange(len(X)) if len(X) <= most else np.sort(rng.choice(len(X), most, replace=False))
+    X, y = X[rows], target.y[rows]
     n_probes = min(n_features, max(LEAST_PROBES, int(PROBES * n_features)))
     probes = X[:, rng.choice(n_features, n_probes, replace=False)]
     shuffled = np.stack([column[rng.permutation(len(column))] for column in probes.T], axis=1)
-    several = target.task is Task.MULTICLASS
     settings = {
         "objective": _OBJECTIVES[target.task], "num_leaves": 15, "learning_rate": 0.1, "feature_fraction": 0.5,
         "min_data_in_leaf": 5 if len(X) < 2000 else 20, "seed": target.seed, "deterministic": True,
@@ -46,6 +53,6 @@ def telling(X: Floats, target: TargetInfo) -> Ints:
         settings["num_class"] = target.n_classes
     weight = None if target.weight is None else target.weight[rows]
     data = lightgbm.Dataset(np.concatenate([X, shuffled], axis=1), y, weight=weight)
-    gain = lightgbm.train(settings, data, ROUNDS_OF_CLASSES if several else ROUNDS).feature_importance("gain")
+    gain = lightgbm.train(settings, data, rounds).feature_importance("gain")
     kept = np.flatnonzero(gain[:n_features] > gain[n_features:].max())
     return kept if len(kept) else np.arange(n_features)

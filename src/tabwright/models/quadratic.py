@@ -61,7 +61,7 @@ def _pairs(train: Sample, context: FitContext) -> tuple[Ints, Ints]:
     """Columns to multiply: all with all, of those that tell most of the target; no square of a flag."""
     X = train.X
     cells = MAX_CELLS * min(1.0, MANY_CLASSES / context.n_outputs)
-    room = int((np.sqrt(8.0 * cells / len(X) + 1.0) - 1.0) / 2.0)
+    room = max(1, int((np.sqrt(8.0 * cells / len(X) + 1.0) - 1.0) / 2.0))
     columns = np.arange(X.shape[1])
     if len(columns) > min(MAX_COLUMNS, room):
         told = _tells(X, train.y, context)

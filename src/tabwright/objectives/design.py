@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,9 +35,10 @@ class Design:
     shares: tuple[Share, ...] = ()
 
     @classmethod
-    def whole(cls, weights: Sequence[tuple[str, float]], n_folds: int) -> Design:
-        """All fold models of each candidate: what a run without limits delivers."""
-        return cls(tuple(Share(m, w, tuple(range(n_folds))) for m, w in weights))
+    def whole(cls, weights: Sequence[tuple[str, float]], folds: Iterable[int]) -> Design:
+        """All these fold models of each candidate."""
+        folds = tuple(folds)
+        return cls(tuple(Share(m, w, folds) for m, w in weights))
 
     @classmethod
     def single(cls, weights: Sequence[tuple[str, float]], fold: int = 0) -> Design:
@@ -52,10 +53,10 @@ class Design:
     def n_models(self) -> int:
         return sum(len(s.folds) for s in self.shares)
 
-    def with_fold(self, k: int, n_folds: int) -> Design | None:
-        """One more fold model of the share ``k``; None if it has them all."""
+    def with_fold(self, k: int, folds: Iterable[int]) -> Design | None:
+        """One more of these fold models for the share ``k``; None if it has them all."""
         share = self.shares[k]
-        unused = [f for f in range(n_folds) if f not in share.folds]
+        unused = [f for f in folds if f not in share.folds]
         if not unused or share.folds == (ALL_ROWS,):
             return None
         more = replace(share, folds=(*share.folds, unused[0]))

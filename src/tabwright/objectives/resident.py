@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 
-def resident_mib(model: bytes, timeout_s: float = 60.0) -> float:
-    """What onnxruntime's session of a serialised model adds to a process, MiB; one thread, before the first row."""
+def resident_mib(model: bytes, timeout_s: float = 60.0) -> float | None:
+    """What onnxruntime's session of a serialised model adds to a process, MiB; one thread, before the first row.
+
+    None where no process could be started for it, or it took longer than the time allows.
+    """
     with tempfile.TemporaryDirectory(prefix="tabwright-") as folder:
         file = Path(folder) / "model.onnx"
         file.write_bytes(model)
-        command = [sys.executable, "-m", "tabwright.objectives.resident", str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=True)  # noqa: S603
+        command = [sys.executable, "-P", "-m", "tabwright.objectives.resident", str(file)]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)}
+        try:
+            done = subprocess.run(  # noqa: S603
+                command, capture_output=True, text=True, timeout=timeout_s, check=True, env=env)  # fmt: skip
+        except (OSError, subprocess.SubprocessError):
+            return None
     return float(done.stdout)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -135,14 +135,17 @@ class Frontier:
                 break
         leader = self._state.leader.weights
         if not limits and leader and self.cost.knows([m for m, _ in leader]):
-            found[Design.whole(leader, self._problem.n_folds)] = None
+            found[Design.whole(leader, self._problem.delivered)] = None
         return list(found)
 
     def _latencies(self, entries: list[Entry]) -> list[float]:
-        single = [self.cost.latency_us(Design.single(((e.candidate.model_id, 1.0),))) for e in entries]
-        whole = Design.single([(e.candidate.model_id, 1.0) for e in entries])
+        single = [self.cost.latency_us(self._single_fold(((e.candidate.model_id, 1.0),))) for e in entries]
+        whole = self._single_fold([(e.candidate.model_id, 1.0) for e in entries])
         inside = np.geomspace(max(self.cost.latency_us(whole), min(single) * 2), min(single) * 1.05, LIMITS)
         return [math.inf, *map(float, inside)]
+
+    def _single_fold(self, weights: Sequence[tuple[str, float]]) -> Design:
+        return Design.single(weights, self._problem.delivered[0])
 
     def _bases(self, entries: list[Entry], bounds: Mapping[str, float]) -> Iterator[Design]:
         """The best ensemble of single fold models within the bounds, and the best candidate alone."""
@@ -150,15 +153,15 @@ class Frontier:
         predictions = [e.prediction for e in entries if e.prediction is not None]
 
         def fits(members: Array) -> bool:
-            design = Design.single([(ids[i], 1.0) for i in np.flatnonzero(members)])
+            design = self._single_fold([(ids[i], 1.0) for i in np.flatnonzero(members)])
             return excess(self._predicted(design), bounds, margin=True) <= 0.0
 
         metric = self._state.climbed
         weights = select(predictions, self._y, metric, self._weight, max_rounds=25, seconds=1.0, fits=fits)
         chosen = sorted(((m, float(w)) for m, w in zip(ids, weights, strict=True) if w > 0), key=lambda t: -t[1])
         if chosen:
-            yield Design.single(chosen)
-        alone = (Design.single(((m, 1.0),)) for m in ids)
+            yield self._single_fold(chosen)
+        alone = (self._single_fold(((m, 1.0),)) for m in ids)
         able = [d for d in alone if excess(self._predicted(d), bounds, margin=True) <= 0.0]
         if len(chosen) == 1:
             able = able[1:]
@@ -168,7 +171,7 @@ class Frontier:
         """A design with more and more of its candidates' fold models, where they gain most per µs."""
         yield design
         while True:
-            more = [d for k in range(len(design.shares)) if (d := design.with_fold(k, self._problem.n_folds))]
+            more = [d for k in range(len(design.shares)) if (d := design.with_fold(k, self._problem.delivered))]
             more = [d for d in more if excess(self._predicted(d), bounds, margin=True) <= 0.0]
             if not more:
                 return
@@ -278,8 +281,8 @@ class Frontier:
         costs |= {"latency_us": profile.latency_p50_us, "latency_p99_us": profile.latency_p99_us,
                   "size_mib": profile.size_mib}  # fmt: skip
         self._ratios["latency_p99_us"].append(profile.latency_p99_us / profile.latency_p50_us)
-        if "memory_mib" in self.names:
-            costs["memory_mib"] = resident_mib(data)
+        if "memory_mib" in self.names and (found := resident_mib(data)) is not None:
+            costs["memory_mib"] = found
             self._ratios["memory_mib"].append(costs["memory_mib"] / profile.size_mib)
         if design.shares:
             self.cost.learn(design, profile)
@@ -320,13 +323,14 @@ class Frontier:
         kept = [p for p in tried.values() if excess(p.costs, limits, margin=True) <= 0.0]
         if kept:
             return min(kept, key=self._rank)
-        singles = [Design.single(((e.candidate.model_id, 1.0),)) for e in self.candidates()]
+        singles = [self._single_fold(((e.candidate.model_id, 1.0),)) for e in self.candidates()]
         singles.sort(key=lambda d: excess(self._predicted(d), limits, margin=False))
         points = [*tried.values(), *(self.measure(finish(d)) for d in singles[:2])]
         kept = [p for p in points if excess(p.costs, limits, margin=True) <= 0.0]
         if kept:
             return min(kept, key=self._rank)
-        return min(points, key=lambda p: excess(p.costs, limits, margin=False), default=self.measure(Design()))
+        points = points or [self.measure(Design())]
+        return min(points, key=lambda p: excess(p.costs, limits, margin=False))
 
     def _rank(self, point: Point) -> tuple[float, float]:
         sign = -1.0 if self._problem.metric.greater_is_better else 1.0

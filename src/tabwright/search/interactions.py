@@ -54,7 +54,8 @@ def screen_run(run: RunDir, problem: Problem, prediction: Floats, seconds: float
     """Choose the run's interactions by a candidate's out-of-fold predictions (user's unit), and store them."""
     rows = problem.evaluation_rows()
     weight = None if problem.weight is None else problem.weight[rows]
-    target = TargetInfo(problem.task, problem.n_classes, problem.y[rows], weight)
+    group = None if problem.group is None else problem.group[rows]
+    target = TargetInfo(problem.task, problem.n_classes, problem.y[rows], weight, group=group)
     if problem.task is Task.REGRESSION:
         prediction = (prediction - problem.mean) / problem.scale
     table = Table.load(run.table_dir).take(rows)

@@ -343,12 +343,14 @@ class Search:
         return [known[name] for name in searched_costs(self.options.costs)]
 
     def _tell_stopped(self, entry: Entry) -> None:
-        self._tell(entry, sum(entry.scores.values()) / len(entry.scores))
+        self._tell(entry, self.state.expected(entry))
         self.strategy.stopped(entry.candidate)
 
     def _refresh_leader(self) -> None:
         seconds, began = min(3.0, max(0.05, 0.25 * self.budget.left_for_search())), self.budget.elapsed()
-        if self.state.update_leader(seconds):
+        if self.options.repeatable:
+            seconds = math.inf
+        if self.state.update_leader(seconds, steady=not self.options.repeatable):
             leader = self.state.leader
             self.journal.add_leader(leader.name, leader.score, leader.weights)
         ended = self.budget.elapsed()

@@ -19,13 +19,18 @@ SHARE_OF_HOLDOUT = 0.6  # of what is left, that a hold-out fit may take before r
 MIN_ROWS = 5000
 
 
-def folds_for(table: Table, task: Task, n_classes: int, wanted: int | str, cores: int, budget: Budget) -> int:
-    """5 folds, 10 of a small table, or 3 or 1 (a hold-out) where cross-validation would eat the budget."""
+def folds_for(
+    table: Table, task: Task, n_classes: int, wanted: int | str, cores: int, budget: Budget, *, in_time: bool = False
+) -> int:
+    """5 folds, 10 of a small table, or 3 or 1 (a hold-out) where cross-validation would eat the budget.
+
+    In an order of time more folds are no larger ones, but begin with less.
+    """
     if wanted != "auto":
         return int(wanted)
     fold_s = fold_seconds(table.n_rows, len(table.schema.used), task, n_classes)
     affordable = budget.left() / fold_s * cores
-    if table.n_rows < FEW_ROWS and SHARE_OF_MANY * affordable >= MANY_FOLDS:
+    if table.n_rows < FEW_ROWS and not in_time and SHARE_OF_MANY * affordable >= MANY_FOLDS:
         return MANY_FOLDS
     allowed = SHARE_OF_BUDGET * affordable
     return 5 if allowed >= 5 else 3 if allowed >= 3 else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabwright.errors import MissingExtraError
+from tabwright.errors import MissingExtraError, OptionError
 from tabwright.models import family
 from tabwright.models.base import Family
 from tabwright.pipeline import FEATURES, FULL, PLAIN, Candidate
@@ -38,14 +38,20 @@ def families_for(
     Raises
     ------
     OptionError
-        For a name that is not known.
+        For a name that is not known, or two families whose candidates would have the same names.
     MissingExtraError
         For a family that is asked for and whose extra is not installed.
     """
     banned = {family(n).name for n in exclude or ()}
     usual = MANY_CLASSES_ORDER if n_classes >= MANY_CLASSES else ORDER
     named = [family(n) for n in (usual if include is None else include)]
-    chosen = [f for f in named if f.name not in banned]
+    chosen = list({f.name: f for f in named if f.name not in banned}.values())
+    called: dict[str, str] = {}
+    for f in chosen:
+        other = called.setdefault(model_id(f.name, 1), f.name)
+        if other != f.name:
+            raise OptionError("include_families", f"names {other!r} and {f.name!r}, whose candidates would have the "
+                              "same names", "give one of the two variables another name")  # fmt: skip
     for f in chosen:
         if f.extra is not None and not f.extra.installed:
             raise MissingExtraError(f"{f.extra.title}, which trains the family {f.name!r},", f.extra.name)

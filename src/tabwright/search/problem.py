@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
+from tabwright.coerce import own_unit
 from tabwright.metrics import tuned_score
 from tabwright.metrics.base import Metric
 from tabwright.types import Array, Floats, Ints, Task
@@ -24,15 +27,26 @@ class Problem:
     weight: Floats | None
     valid: tuple[Ints, ...]  # validation rows of each fold
     train: tuple[Ints, ...]
+    group: Ints | None = None  # codes of groups of rows that are kept together
 
     @property
     def n_folds(self) -> int:
         return len(self.valid)
 
+    @cached_property
+    def delivered(self) -> tuple[int, ...]:
+        """Folds whose models make up what is delivered.
+
+        All, or the last where each has learned from all that the one before it has and from later rows: in an order of
+        time the earlier ones know less, and what has changed since least of all.
+        """
+        nested = all(len(a) < len(b) and np.isin(a, b).all() for a, b in pairwise(self.train))
+        return (self.n_folds - 1,) if nested else tuple(range(self.n_folds))
+
     def user_y(self, rows: Ints) -> Array:
         """Target of some rows in its own unit, or class codes."""
         y: Array = self.y[rows]
-        return self.mean + self.scale * y if self.task is Task.REGRESSION else y
+        return own_unit(y, self.mean, self.scale) if self.task is Task.REGRESSION else y
 
     def user_prediction(self, prediction: Floats) -> Floats:
         """Canonical predictions in the target's unit."""

@@ -7,9 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from tabwright import clock
 from tabwright.engine.base import FoldJob, Outcome
+from tabwright.engine.shelf import Shelf, load_fold_model
+from tabwright.models.log_target import CORRECTION
 from tabwright.objectives.design import ALL_ROWS
+from tabwright.pipeline import LOGARITHM, TARGET
 from tabwright.search.budget import Budget
 from tabwright.search.derived import refit_params
 from tabwright.search.frontier import Frontier
@@ -43,9 +48,18 @@ class Refits:
         while self._todo:
             entry = self._todo.pop(0)
             if entry.seconds / max(1, len(entry.scores)) < left:
-                candidate = replace(entry.candidate, params=refit_params(entry, self._n_folds))
+                params = refit_params(entry, self._n_folds) | self._correction(entry)
+                candidate = replace(entry.candidate, params=params)
                 return FoldJob(candidate, ALL_ROWS, min(left, DAY_S), n_threads)
         return None
+
+    def _correction(self, entry: Entry) -> dict[str, float]:
+        """What makes a model of logarithms right in the mean, as its folds have found it on rows left out."""
+        if entry.candidate.params.get(TARGET) != LOGARITHM:
+            return {}
+        shelf, run = Shelf(), self._state.run
+        models = [load_fold_model(run, entry.candidate.model_id, k, shelf).model for k in range(self._n_folds)]
+        return {CORRECTION: float(np.mean([getattr(m, CORRECTION) for m in models]))}
 
     def choose_again(self) -> None:
         """There is a new candidate that may be delivered."""

@@ -80,7 +80,8 @@ class State:
     def __init__(self, problem: Problem, run: RunDir) -> None:
         self.problem, self.run = problem, run
         self.entries: dict[str, Entry] = {}
-        self.leader = Blend(score=problem.trivial_loss() * (-1 if problem.metric.greater_is_better else 1))
+        self.constant = Blend(score=problem.trivial_loss() * (-1 if problem.metric.greater_is_better else 1))
+        self.leader = self.constant
         self._rows = problem.evaluation_rows()
         self._y = problem.user_y(self._rows)
         self._weight = None if problem.weight is None else problem.weight[self._rows]
@@ -166,8 +167,11 @@ class State:
         sign = -1.0 if self.problem.metric.greater_is_better else 1.0
         return sorted(done, key=lambda e: sign * e.score)
 
-    def update_leader(self, seconds: float) -> bool:
-        """Choose the ensemble anew; whether the leader changed."""
+    def update_leader(self, seconds: float, *, steady: bool = True) -> bool:
+        """Choose the ensemble anew; whether the leader changed.
+
+        A ``steady`` leader gives way only to one that is no worse; without, it does not depend on what led before.
+        """
         done = [e for e in self.finished() if self._usable(e)]
         if not done:
             return False
@@ -180,10 +184,10 @@ class State:
         if chosen == before.weights:
             return False
         after = self.lead(chosen)
-        if before.weights and self.problem.metric.better(before.score, after.score):
-            self.leader = before
-            return False
-        return True
+        rival = before if steady else self.constant
+        if self.problem.metric.better(rival.score, after.score):  # the constant leads until something beats it
+            self.leader = rival
+        return self.leader.weights != before.weights
 
     def _usable(self, entry: Entry) -> bool:
         """Whether the models of a candidate, and of what it is stacked on, are there."""
@@ -242,6 +246,20 @@ class State:
     def climbed(self) -> Metric:
         """The metric by which ensembles are chosen: labels are too coarse, probabilities tell more."""
         return LOG_LOSS if self.problem.metric.needs is Needs.LABELS else self.problem.metric
+
+    def expected(self, entry: Entry) -> float:
+        """The score that a candidate with some of its folds would have with all.
+
+        That of a complete one, of its family where there is one, and by how much the two differ on the folds that it
+        has: folds differ more than candidates do.
+        """
+        mine = float(np.mean(list(entry.scores.values())))
+        done = [e for e in self.finished() if all(k in e.scores for k in entry.scores)]
+        alike = [e for e in done if e.candidate.family == entry.candidate.family and not e.candidate.bases]
+        other = min(alike, key=lambda e: e.candidate.model_id) if alike else next(iter(done), None)
+        if other is None:
+            return mine
+        return other.score + mine - float(np.mean([other.scores[k] for k in entry.scores]))
 
     def gap(self, entry: Entry) -> float:
         """How much of the best candidate's gain over the trivial model this one lacks, on the folds that it has."""

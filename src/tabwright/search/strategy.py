@@ -89,7 +89,7 @@ class Strategy:
     @property
     def needs_results(self) -> bool:
         """Whether the next candidate depends on what is still to be told."""
-        return not self._queue or any(twins.pending for twins in self._twins)
+        return not self._to_ask() or any(twins.pending for twins in self._twins)
 
     def restore(self, candidate: Candidate) -> None:
         """Take note of a candidate that an earlier session proposed."""
@@ -103,21 +103,25 @@ class Strategy:
         """The next candidate of an affordable family; None if there is none or ``max_models`` is reached."""
         if not self.has_room:
             return None
-        banned = set(self.set_aside)
-        for candidate in self._queue:
-            if self.interactions.holds_back(candidate):
-                continue
-            if candidate.family not in banned | self._hopeless and affordable(candidate.family):
+        for candidate in self._to_ask():
+            if affordable(candidate.family):
                 self._queue.remove(candidate)
                 self._asked += 1
                 self._note_asked(candidate)
                 return self._with_choices(candidate)
-        banned |= self._hopeless
+        banned = {*self.set_aside, *self._hopeless}
         names = [f for f in self._families if f not in banned and self._families[f].space and affordable(f)]
         if not names:
             return None
         self._asked += 1
         return self._propose(self._pick(names))
+
+    def _to_ask(self) -> list[Candidate]:
+        """Those of the queue that can be proposed now."""
+        banned = set(self.set_aside)
+        # what is stacked on others does not depend on how good the family's own candidates are
+        return [c for c in self._queue if c.family not in banned and not self.interactions.holds_back(c)
+                and (c.bases or c.family not in self._hopeless)]  # fmt: skip
 
     def add(self, family: str, params: Params, origin: str, *, counted: bool = True) -> Candidate | None:
         """A candidate made elsewhere, named here; None if ``max_models``, where it counts, is reached."""

@@ -39,7 +39,7 @@ class Application:
         cores = os.cpu_count() or 1
         self.service = service = Service(config, max(1, cores // config.workers), batching=batching)
         self._router = Router(
-            [*native.routes(service), *cloud.routes(service), *v2.routes(service), *page.routes(service)],
+            [*cloud.routes(service), *native.routes(service), *v2.routes(service), *page.routes(service)],
             redirect_slashes=False, lifespan=self._lifespan,
         )  # fmt: skip
         health = os.environ.get("AIP_HEALTH_ROUTE", "/ping")

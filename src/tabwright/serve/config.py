@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -93,8 +95,9 @@ def checked(config: Config, environment: Mapping[str, str] = os.environ) -> Conf
         For limits that are not positive, TLS files that are not there, and an open server on an outside address.
     """
     for name in ("workers", "max_body_mib", "max_rows", "max_seconds", "max_in_flight", "window_s", "evaluate_s"):
-        if getattr(config, name) <= 0:
-            raise OptionError("--" + name.replace("_", "-"), f"is {getattr(config, name)}", "give a number above 0")
+        value = getattr(config, name)
+        if not (value > 0 and math.isfinite(value)):
+            raise OptionError("--" + name.replace("_", "-"), f"is {value}", "give a number above 0")
     if not 0 <= config.port <= 65535:
         raise OptionError("--port", f"is {config.port}", "give a port from 1 to 65535")
     if (config.tls_cert is None) != (config.tls_key is None):
@@ -103,6 +106,12 @@ def checked(config: Config, environment: Mapping[str, str] = os.environ) -> Conf
                          ("--public-key", config.public_key)):
         if path is not None and not Path(path).is_file():
             raise OptionError(option, f"is {path!r}, and there is no such file", "name a file that exists")
+    if config.tls_cert is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert, config.tls_key)
+        except (ssl.SSLError, OSError) as error:
+            raise OptionError("--tls-cert", f"and --tls-key are no certificate and its key ({error})",
+                              "give two files in PEM form that belong together") from None  # fmt: skip
     anonymous = config.allow_anonymous or environment.get(ANONYMOUS) == "1"
     if config.keys is None and not anonymous and not is_loopback(config.host):
         raise OptionError(

@@ -37,6 +37,11 @@ class Alert:
         return f"{self.kind} model={self.model} version={self.version} checksum={self.tag}{what}"
 
 
+def tag_of(alert: str) -> str:
+    """The model's tag in an alert's text."""
+    return alert.partition(" checksum=")[2].split(" ")[0]
+
+
 @dataclass(frozen=True)
 class Figures:
     """What the metrics and the page tell of one model version."""

@@ -22,17 +22,19 @@ log = logging.getLogger("tabwright.serve")
 TRACE = "tabwright.trace"
 PROBES = frozenset({"/", "/ping", "/health", "/version", "/v2/health/live", "/v2/health/ready", "/monitor"})
 """Open without a key: platforms probe them, and they tell nothing of models or data."""
+CLIENT_GONE = 499  # counted, never sent: what proxies call a request that its client broke off
 Answered = Callable[[Served | None, int, float, int], None]
 
 
 class Trace:
     """What a request turned out to be about; the handler fills it in."""
 
-    __slots__ = ("rows", "served")
+    __slots__ = ("gone", "rows", "served")
 
     def __init__(self) -> None:
         self.served: Served | None = None
         self.rows = 0
+        self.gone = False  # whether the client broke off before it was answered
 
 
 class Gate:
@@ -74,6 +76,7 @@ class Gate:
             await self._guarded(scope, receive, watched)
         finally:
             self.in_flight -= 1
+            status = CLIENT_GONE if trace.gone and status == 500 else status
             self._answered(trace.served, status, time.perf_counter() - started, trace.rows)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,8 +98,8 @@ class Gate:
         except TimeoutError:
             refusal = RefusalError(503, f"the request took more than {self._config.max_seconds:g} s",
                                    "send fewer rows, or try again", retry_after_s=1)  # fmt: skip
-        except ClientDisconnect:
-            pass
+        except ClientDisconnect:  # nobody is there to be answered; the count shall not show a fault of the server
+            scope[TRACE].gone = True
         except Exception:
             number = secrets.token_hex(4)
             log.exception("request failed, %s", number)

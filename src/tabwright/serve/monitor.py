@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tabwright.serve.figures import Figures, figures_of
+from tabwright.serve.figures import Figures, figures_of, tag_of
 from tabwright.serve.registry import Served
 from tabwright.serve.slots import LATENCY_EDGES_S, Slots
 from tabwright.serve.store import CountKey, Store
@@ -118,7 +118,9 @@ class Monitor:
         self._evaluated = time.monotonic()
         self.figures = [figures_of(served, self._store, self._slots) for served in self._models()]
         wanted = {str(alert): on for found in self.figures for alert, on in found.alerts().items()}
-        gone = dict.fromkeys(self._store.alerts(), False)  # of versions that are no longer served
+        # of versions that nobody serves any more: what another server on this store scores has rows in the window
+        gone = {alert: False for alert in self._store.alerts()
+                if not self._store.counts(tag_of(alert), self._slots.since(), "rows")}  # fmt: skip
         for alert, on in (gone | wanted).items():
             if self._store.change_alert(alert, active=on):
                 log.warning("alert %s: %s", "raised" if on else "cleared", alert)

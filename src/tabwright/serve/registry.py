@@ -60,7 +60,8 @@ class Served:
     @cached_property
     def class_position(self) -> dict[Any, int]:
         """From what the graph's label output spells to the position in :attr:`classes`."""
-        return {int(c) if isinstance(c, (int, bool)) else str(c): k for k, c in enumerate(self.classes)}
+        wholes = {int(c): k for k, c in enumerate(self.classes) if isinstance(c, (int, bool))}
+        return {str(c): k for k, c in enumerate(self.classes)} | wholes
 
     @cached_property
     def histograms(self) -> dict[str, Histogram]:

@@ -121,9 +121,12 @@ class Service:
         while True:
             await asyncio.sleep(self.config.reload_s)
             failures = self.registry.failures
-            try:
-                if self.keyring is not None:
+            if self.keyring is not None:
+                try:
                     self.keyring.refresh()
+                except Exception:
+                    log.exception("the keys could not be read again; those that are loaded stay")
+            try:
                 if await loop.run_in_executor(None, self.registry.refresh):
                     kept = {served.tag for served in self.registry.all()}
                     # a scorer that a request holds lives on until that is answered

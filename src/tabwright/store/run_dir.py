@@ -92,7 +92,7 @@ class RunDir:
     def acquire(self) -> None:
         """Take the run's lock; RunError if another process holds it, or the folder can't be written."""
         try:
-            lock = (self.path / "lock").open("w")
+            lock = (self.path / "lock").open("a+")  # not emptied before it is known to be ours
         except OSError as error:
             raise RunError(f"The run directory {self.path} can't be written ({error.strerror})",
                            "make it writable, or copy it to a folder that is") from error
@@ -103,6 +103,7 @@ class RunDir:
             raise RunError(f"Another process works on the run in {self.path}",
                            "wait for it to end, or stop it") from error
         with contextlib.suppress(OSError):  # the process id is for people only; a full disk does not matter
+            lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
         self._lock = lock

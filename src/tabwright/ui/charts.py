@@ -64,15 +64,6 @@ def bars(names: Sequence[str], values: Sequence[float], y: str = "rows", *, side
     return made
 
 
-def small_bars(values: Sequence[int]) -> Options:
-    """A distribution without axes, for a row of a table."""
-    return {
-        "animation": False, "color": [COLOURS[0]], "grid": {"left": 0, "right": 0, "top": 2, "bottom": 0},
-        "xAxis": {"type": "category", "show": False}, "yAxis": {"type": "value", "show": False},
-        "series": [{"type": "bar", "data": list(values), "barCategoryGap": "8%", "silent": True}],
-    }  # fmt: skip
-
-
 def points(data: Sequence[tuple[float, float]], x: str, y: str, *, diagonal: bool = False,
            level: bool = False) -> Options:  # fmt: skip
     """A cloud of points; ``diagonal`` marks where both are equal, ``level`` where y is 0."""

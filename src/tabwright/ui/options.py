@@ -72,7 +72,7 @@ DELIVERED = (
            "can lead afterwards.", "families", None, tuple(COSTS)),
 )  # fmt: skip
 LIMITS = (
-    Option("max_memory_mib", "Memory of all workers, MiB", "One that passes its share is stopped and recorded.",
+    Option("max_memory_mib", "Memory of all workers, MiB", "Where they pass it, the largest is stopped and recorded.",
            "number"),
     Option("max_disk_mib", "Size of the run's folder, MiB", "Files of candidates that the leader does not use go "
            "first.", "number"),

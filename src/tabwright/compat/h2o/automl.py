@@ -73,7 +73,8 @@ class H2OAutoML:
         y = _names([t["y"]], frame)[0]
         x = [c for c in (frame.columns if t["x"] is None else _names(t["x"], frame)) if c != y]
         kept = list(dict.fromkeys([*x, y, *([t["weights_column"]] if t["weights_column"] else [])]))
-        classification = not pd.api.types.is_numeric_dtype(frame[y])
+        numeric = pd.api.types.is_numeric_dtype(frame[y]) and not pd.api.types.is_bool_dtype(frame[y])
+        classification = not numeric
         seconds = s["max_runtime_secs"] or (None if s["max_models"] else 3600)
         parent = s["export_checkpoints_dir"]
         folds: Any = {-1: "auto", 0: 1}.get(s["nfolds"], s["nfolds"])

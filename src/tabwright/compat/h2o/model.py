@@ -81,7 +81,7 @@ class H2OModel:
         if model_id == finished.state.leader.name:
             self._ensemble: Ensemble = finished.ensemble
         else:
-            design = Design.whole(((model_id, 1.0),), finished.problem.n_folds)
+            design = Design.whole(((model_id, 1.0),), finished.problem.delivered)
             self._ensemble = assemble(finished.run, finished.problem, design, model_id)
 
     key = property(lambda self: self.model_id)

@@ -88,7 +88,7 @@ def routes(service: Service) -> list[Route]:
         Route("/invocations", invocations, methods=["POST"]), Route("/score", invocations, methods=["POST"]),
         Route("/vertex/predict", vertex, methods=["POST"]),
         *([Route(health, alive, methods=["GET"])] if health.startswith("/") else []),
-        *([Route(predict, vertex, methods=["POST"])] if predict.startswith("/") and predict != "/predict" else []),
+        *([Route(predict, vertex, methods=["POST"])] if predict.startswith("/") else []),
     ]  # fmt: skip
 
 

@@ -118,7 +118,7 @@ def read_request(body: bytes, header_length: str | None, served: Served, max_row
     """Understand an inference request, JSON alone or followed by binary tensors."""
     binary = b""
     if header_length is not None:
-        if not header_length.isdigit() or int(header_length) > len(body):
+        if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(body):
             raise RefusalError(400, f"{_HEADER} is {header_length[:20]!r}", "give the length of the JSON part in bytes")
         body, binary = body[: int(header_length)], body[int(header_length) :]
     value = parse_json(body)
