@@ -233,7 +233,7 @@ class Model:
 
     def _empty(self, output: str) -> Array:
         if output in ("probabilities", "quantiles"):
-            return np.empty((0, len(self.levels or self._position)))
+            return np.empty((0, len(self.levels if self.classes_ is None else self.classes_)))
         return np.empty(0, dtype=np.float64 if output == "prediction" else object)
 
     def _feeds(self, numbers: Floats, strings: Strings) -> dict[str, Array]:

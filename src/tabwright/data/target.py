@@ -210,10 +210,10 @@ def _infinite(value: Any) -> float:
 def _classes(values: Any, name: str) -> Target:
     raw = coerce.as_array(values)
     keep, labels, class_dtype = _labels(raw, values, name)
-    notes = list(_dropped(keep, name))
     classes, y = np.unique(labels[keep], return_inverse=True)
-    if len(classes) < 2:
+    if len(classes) == 1:
         raise DataError(f"the target {name!r} is {classes[0]!r} in every row", "pass rows of at least two classes")
+    notes = list(_dropped(keep, name))
     if len(classes) > MAX_CLASSES:
         raise DataError(
             f"the target {name!r} has {len(classes):,} classes, more than {MAX_CLASSES:,}",

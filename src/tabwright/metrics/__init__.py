@@ -26,6 +26,7 @@ from tabwright.types import Array, Floats, Task
 METRICS: tuple[Metric, ...] = (
     RMSE, MAE, R2, RMSLE, ROC_AUC, LOG_LOSS, AVERAGE_PRECISION, ACCURACY, BALANCED_ACCURACY, F1, BRIER,
 )  # fmt: skip
+THRESHOLD_ROWS = 100_000  # more make the choice of a threshold slower, not better
 DEFAULTS = {Task.REGRESSION: RMSE, Task.BINARY: ROC_AUC, Task.MULTICLASS: LOG_LOSS}
 
 
@@ -84,6 +85,9 @@ def best_threshold(metric: Metric, y: Array, prediction: Floats, weight: Floats 
     """
     if metric.needs is not Needs.LABELS or prediction.shape[1] != 1:
         return 0.5
+    if len(y) > THRESHOLD_ROWS:
+        rows = np.random.default_rng(0).choice(len(y), THRESHOLD_ROWS, replace=False)
+        y, prediction, weight = y[rows], prediction[rows], None if weight is None else weight[rows]
     tried = [0.5, *np.unique(np.quantile(prediction, np.linspace(0.005, 0.995, 99)).round(6)).tolist()]
     losses = [metric.loss(y, as_needed(metric, prediction, t), weight) for t in tried]
     return float(tried[int(np.argmin(losses))])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from tabwright.data.table import Table
 from tabwright.features.base import TargetInfo
-from tabwright.features.screen import screen
+from tabwright.features.screen import MAX_ROWS, screen
 from tabwright.pipeline import FEATURES, FULL, PLAIN, Candidate
 from tabwright.search.portfolio import reference
 from tabwright.search.problem import Problem
@@ -53,6 +55,9 @@ class Verdict(Twins):
 def screen_run(run: RunDir, problem: Problem, prediction: Floats, seconds: float) -> bool:
     """Choose the run's interactions by a candidate's out-of-fold predictions (user's unit), and store them."""
     rows = problem.evaluation_rows()
+    if len(rows) > MAX_ROWS:  # before the table is copied
+        drawn = np.sort(np.random.default_rng(0).choice(len(rows), MAX_ROWS, replace=False))
+        rows, prediction = rows[drawn], prediction[drawn]
     weight = None if problem.weight is None else problem.weight[rows]
     group = None if problem.group is None else problem.group[rows]
     target = TargetInfo(problem.task, problem.n_classes, problem.y[rows], weight, group=group)
