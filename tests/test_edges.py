@@ -150,7 +150,7 @@ def test_faults_in_one_sentence(tmp_path):
         AutoMLClassifier(**QUICK).fit(X, pd.Series([[1], [2]] * 25))
     families = ["lightgbm", "tabwright.models.lightgbm:LIGHTGBM"]
     with pytest.raises(OptionError, match="same names"):
-        AutoMLRegressor(**QUICK | {"include_families": families}).fit(X, X.x)
+        AutoMLRegressor(**QUICK | {"include_families": families}).fit(X, X.x + X.z)
     made = AutoMLRegressor(**QUICK).fit(X, X.x + X.z)
     made.export(tmp_path / "model.onnx")
     with pytest.raises(DataError, match="no row has a target"):
