@@ -14,6 +14,7 @@ from tabwright.data.splits import make_folds
 from tabwright.errors import ColumnError, DataError, OptionError
 from tabwright.evaluation import evaluate_model
 from tabwright.features.base import TargetInfo
+from tabwright.objectives.design import ALL_ROWS
 from tabwright.pipeline import TARGET
 from tabwright.replay import replay
 from tabwright.types import Task
@@ -110,9 +111,12 @@ def test_in_an_order_of_time_the_model_that_knows_most_is_delivered():
     X = frame(400).assign(day=np.arange(400))
     y = np.where(X.day < 300, X.x, -X.x) * 3  # what held once holds no more
     made = AutoMLRegressor(**QUICK | {"nfolds": 4}).fit(X, y, time_column="day")
-    (member,) = made.leader.members
-    assert made._finished.design.shares[0].folds == (3,) and len(member.folds) == 1
+    assert [share.folds for share in made._finished.design.shares] == [(ALL_ROWS,)]
     assert made.explain(max_rows=100).importance.shape[0]
+    early, late = (np.sqrt(np.mean((made.predict(X) - y)[part] ** 2)) for part in (slice(300), slice(300, None)))
+    alone = AutoMLRegressor(**QUICK | {"nfolds": 4}).fit(X[:320], y[:320], time_column="day")
+    assert np.sqrt(np.mean((alone.predict(X) - y)[300:] ** 2)) > late  # it has not seen the latest rows
+    assert early < 3.0
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.8])

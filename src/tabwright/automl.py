@@ -232,6 +232,7 @@ def _finish(
 ) -> Finished:  # fmt: skip
     if design is None:
         design = Design.whole(state.leader.weights, problem.delivered)
+        design = design.refitted(delivery.refits(state)) if problem.in_time else design
     elif design.shares:
         state.lead(design.weights)
     ensemble = as_led(assemble(run, problem, design, state.leader.name), problem, state)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tabwright.config import Config
-from tabwright.data.splits import group_codes, make_folds, users_folds
+from tabwright.data.splits import forward, group_codes, make_folds, users_folds
 from tabwright.data.table import Table
 from tabwright.data.target import Target
 from tabwright.errors import OptionError
@@ -138,6 +138,7 @@ def make_problem(
         folds.valid,
         train,
         None if rows.group is None else group_codes(rows.group),
+        rows.time is not None or forward(folds),
     )
 
 

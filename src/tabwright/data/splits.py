@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,11 @@ def make_folds(
         fold = _by_quantile(np.asarray(y, dtype=np.float64), min(n_folds, n), rng)
     used = range(int(fold.max()) + 1) if n_folds > 1 else range(1)
     return Folds(tuple(np.flatnonzero(fold != k) for k in used), tuple(np.flatnonzero(fold == k) for k in used))
+
+
+def forward(folds: Folds) -> bool:
+    """Whether each of several folds learns from all that the one before it does, and from more."""
+    return len(folds) > 1 and all(len(a) < len(b) and np.isin(a, b).all() for a, b in pairwise(folds.train))
 
 
 def group_codes(groups: Any) -> Ints:

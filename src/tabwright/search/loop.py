@@ -180,7 +180,8 @@ class Search:
     def _next_job(self) -> FoldJob | None:
         if self._whole is not None:
             return self._whole_job(self._whole)
-        if self.options.costs and not self.disk.full and (job := self._refit_job()) is not None:
+        refits = self.options.costs or self.problem.in_time
+        if refits and not self.disk.full and (job := self._refit_job()) is not None:
             return job
         for entry in self._active:
             job = self._fold_job(entry)

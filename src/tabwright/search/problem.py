@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
@@ -28,6 +27,7 @@ class Problem:
     valid: tuple[Ints, ...]  # validation rows of each fold
     train: tuple[Ints, ...]
     group: Ints | None = None  # codes of groups of rows that are kept together
+    in_time: bool = False  # whether each fold learns from what lies before its validation rows
 
     @property
     def n_folds(self) -> int:
@@ -35,13 +35,11 @@ class Problem:
 
     @cached_property
     def delivered(self) -> tuple[int, ...]:
-        """Folds whose models make up what is delivered.
+        """Folds whose models make up what is delivered: all, or in an order of time the last.
 
-        All, or the last where each has learned from all that the one before it has and from later rows: in an order of
-        time the earlier ones know less, and what has changed since least of all.
+        Those before it know less, and what has changed since least of all.
         """
-        nested = all(len(a) < len(b) and np.isin(a, b).all() for a, b in pairwise(self.train))
-        return (self.n_folds - 1,) if nested else tuple(range(self.n_folds))
+        return (self.n_folds - 1,) if self.in_time else tuple(range(self.n_folds))
 
     def user_y(self, rows: Ints) -> Array:
         """Target of some rows in its own unit, or class codes."""

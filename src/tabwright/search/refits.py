@@ -1,4 +1,7 @@
-"""Fits on all rows, near the end of a search where costs count, of candidates that may be delivered as one model."""
+"""Fits on all rows, near the end of a search, of candidates that are delivered as one model.
+
+Where costs count these are the ones that may be; in an order of time, the leader's: no fold has seen the latest rows.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +42,17 @@ class Refits:
         self._limits, self._n_folds, self._by_clock = limits, n_folds, by_clock
         self._took = 0.0  # the longest that choosing has taken
         self._todo: list[Entry] | None = None  # still to be begun, once it is time
+        self._begun: set[str] = set()
+        self._in_time = state.problem.in_time
 
     def next(self, n_threads: int, *, nothing_else: bool) -> FoldJob | None:
         """The next such fit; ``nothing_else``: the search has come to its end."""
         left = self._budget.left_for_search()
-        if self._todo is None and self._is_time(left, nothing_else):
-            self._todo = self._choose(left)
+        if (self._todo is None or self._in_time) and self._is_time(left, nothing_else):
+            self._todo = self._leading() if self._in_time else self._choose(left)
         while self._todo:
             entry = self._todo.pop(0)
+            self._begun.add(entry.candidate.model_id)
             if entry.seconds / max(1, len(entry.scores)) < left:
                 params = refit_params(entry, self._n_folds) | self._correction(entry)
                 candidate = replace(entry.candidate, params=params)
@@ -76,6 +82,12 @@ class Refits:
         if not self._by_clock:
             return nothing_else
         return FRONTIER_ROOM * self._took < left < LAST_SHARE * self._budget.total_s
+
+    def _leading(self) -> list[Entry]:
+        """The leader's candidates of which there is no such fit yet, those of most weight first."""
+        weights = sorted(self._state.leader.weights, key=lambda share: -share[1])
+        entries = [self._state.entries[m] for m, _ in weights if m not in self._begun]
+        return [e for e in entries if not e.refitted]
 
     def _choose(self, left: float) -> list[Entry]:
         """Candidates of which one model alone stands in designs that may be delivered, the most promising first."""
