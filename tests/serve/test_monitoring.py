@@ -9,6 +9,7 @@ import time
 
 import httpx
 import numpy as np
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from scipy.spatial.distance import jensenshannon
@@ -19,6 +20,8 @@ from tabwright import reference
 from tabwright.errors import OptionError
 from tabwright.serve import drift, quality
 from tabwright.serve.ids import Ids
+from tabwright.serve.monitor import Monitor
+from tabwright.serve.slots import Slots
 from tabwright.serve.store import Feedback, Store
 from tabwright.types import Task
 
@@ -168,6 +171,33 @@ class TestStore:
         finally:
             first.close()
             second.close()
+
+    def test_a_server_that_was_away_costs_one_transaction(self, postgres):
+        store, other = Store(postgres), Store(postgres)
+        try:
+            with other._transaction() as run:
+                run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND pid <> pg_backend_pid()")  # fmt: skip
+            with pytest.raises(psycopg.OperationalError):
+                store.alerts()
+            assert store.alerts() == {}
+        finally:
+            store.close()
+            other.close()
+
+    def test_alerts_of_what_another_server_scores_are_left_alone(self, url):
+        store, slots = Store(url), Slots(3600)
+        try:
+            alerts = [f"quality model=m version=1 checksum={tag} metric=rmse" for tag in ("busy", "gone")]
+            for alert in alerts:
+                store.change_alert(alert, active=True)
+            store.add_counts({(slots.now(), "busy", "rows", 0): 7})
+            Monitor(store, list, slots, 1.0).evaluate()
+            assert list(store.alerts()) == [alerts[0]]
+        finally:
+            for alert in store.alerts():
+                store.change_alert(alert, active=False)
+            store.close()
 
     def test_of_a_later_version(self, tmp_path):
         path = tmp_path / "s.sqlite"

@@ -167,6 +167,11 @@ def test_vertex_ai(models):
         assert run.post(routes["AIP_PREDICT_ROUTE"], json={"rows": ROWS}).status_code == 422
 
 
+def test_vertex_ai_where_this_servers_own_form_is_answered_else(models):
+    with serving(models / "sum.onnx", AIP_PREDICT_ROUTE="/predict") as run:
+        assert run.post("/predict", json={"instances": ROWS}).json() == {"predictions": SUMS}
+
+
 def test_vertex_ai_numbers(models):
     with serving(models / "sum.onnx") as run:
         assert run.post("/vertex/predict", json={"instances": ROWS}).json() == {"predictions": SUMS}

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -143,6 +144,7 @@ def test_a_run_is_held_by_one_process(tmp_path):
     run.write_config({"task": "regression"})
     with pytest.raises(RunError, match="Another process"):
         RunDir.open(tmp_path / "run").acquire()
+    assert run.holder() == os.getpid()  # still told, after another was refused
     run.release()
     again = RunDir.open(tmp_path / "run")
     again.acquire()
