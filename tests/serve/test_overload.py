@@ -162,7 +162,8 @@ class TestOptions:
         ({"host": "0.0.0.0"}, "which other machines reach, and no API key is asked for"),
         ({"host": "example.org"}, "which other machines reach"), ({"workers": 0}, "--workers is 0"),
         ({"max_body_mib": -1.0}, "--max-body-mib"), ({"max_body_mib": float("inf")}, "--max-body-mib"),
-        ({"tls_cert": __file__, "tls_key": __file__}, "are no certificate and its key"), ({"port": 70_000}, "--port is 70000"),
+        ({"tls_cert": __file__, "tls_key": __file__}, "are no certificate and its key"),
+        ({"port": 70_000}, "--port is 70000"),
         ({"tls_cert": "x.pem"}, "--tls-key go together"), ({"keys": "none"}, "no such file"),
         ({"models": ()}, "MODEL is missing"),
     ])  # fmt: skip
