@@ -57,7 +57,7 @@ def test_a_run_on_many_columns_of_noise_learns_from_those_that_tell(tmp_path):
     X = pd.DataFrame(rng.normal(size=(700, 40)), columns=[f"c{k}" for k in range(40)])
     X["shop"] = rng.choice(list("abcdefghijkl"), 700)
     y = np.where(X["c3"] * X["c5"] + X["c8"] + (X["shop"] < "d") + 0.3 * rng.normal(size=700) > 0.3, "yes", "no")
-    aml = AutoMLClassifier(max_runtime_secs=None, max_models=9, progress=False)
+    aml = AutoMLClassifier(max_runtime_secs=None, max_models=9, nfolds=3, progress=False)
     aml.fit(X, y)
     state = aml._finished.state
     chosen = {e.candidate.model_id for e in state.finished() if e.candidate.params.get(COLUMNS) == TELLING}
