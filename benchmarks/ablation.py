@@ -27,7 +27,7 @@ import pandas as pd
 from tables import Dataset, datasets
 from tabwright.evaluation import evaluate_model
 from tabwright.meta.portfolio import Portfolio
-from tabwright.metrics import find_metric, score
+from tabwright.metrics import as_needed, find_metric, score
 from tabwright.metrics.base import Metric
 from tabwright.runtime import load_model
 from tabwright.search.loop import Search
@@ -42,7 +42,7 @@ def best_alone(
 ) -> Floats:
     """In the place of :func:`tabwright.ensemble.greedy.select`: all the weight on the best candidate."""
     chosen = np.zeros(len(predictions))
-    chosen[int(np.argmin([metric.loss(y, p, weight) for p in predictions]))] = 1.0
+    chosen[int(np.argmin([metric.loss(y, as_needed(metric, p), weight) for p in predictions]))] = 1.0
     return chosen
 
 

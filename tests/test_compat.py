@@ -1,5 +1,6 @@
 """Scripts written for other systems run with only their import lines changed."""
 
+import importlib
 import importlib.util
 import sys
 import warnings
@@ -119,6 +120,23 @@ def test_the_script_of_h2o(short, monkeypatch):
     np.testing.assert_allclose(scored, names["predictions"].as_data_frame()["predict"], rtol=1e-9)
     assert np.sqrt(np.mean((scored - test["MedHouseVal"]) ** 2)) == pytest.approx(names["rmse"])
     assert len(list((short / "checkpoints").glob("*/run.json"))) == 1
+
+
+def test_h2os_frames_and_models_by_name(tmp_path):
+    from tabwright.compat import h2o
+
+    (tmp_path / "d.txt").write_text("1;2\n3;4\n")
+    frame = h2o.import_file(str(tmp_path / "d.txt"), header=-1, sep=";")
+    assert frame.shape == (2, 2) and frame[1, 0] == 3 and frame[0, frame.columns[1]] == 2
+    with pytest.raises(OptionError, match="no run of this process"):
+        h2o.get_model("nothing")
+
+
+def test_autogluons_weights_are_a_column_or_a_word(short):
+    frame = pd.DataFrame({"x": np.arange(40.0), "y": [0, 1] * 20})
+    predictor = importlib.import_module("tabwright.compat.autogluon").TabularPredictor
+    with pytest.raises(OptionError, match="no column of train_data"):
+        predictor("y", sample_weight="weihgt").fit(frame)
 
 
 def test_h2o_classifies_what_is_categorical(short, monkeypatch):

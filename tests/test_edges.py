@@ -15,6 +15,7 @@ from tabwright.errors import ColumnError, DataError, OptionError
 from tabwright.evaluation import evaluate_model
 from tabwright.features.base import TargetInfo
 from tabwright.objectives.design import ALL_ROWS
+from tabwright.onnx.parity import compare
 from tabwright.pipeline import TARGET
 from tabwright.replay import replay
 from tabwright.types import Task
@@ -183,3 +184,43 @@ def test_a_selected_design_is_replayed(tmp_path):
     assert [s.folds for s in again.finished.design.shares] == folds
     stored = json.loads((tmp_path / "again" / "run.json").read_text())
     assert stored["replay_of"] == str(tmp_path / "run")
+
+
+def test_absurd_dates_are_no_fault_and_the_same_in_both_back_ends(tmp_path):
+    when = pd.date_range("2020-01-01", periods=200, freq="7h")
+    X = frame(200).assign(when=when)
+    y = when.hour + X.x
+    made = AutoMLRegressor(**QUICK).fit(X, y)
+    made.export(tmp_path / "model.onnx")
+    model = load_model(tmp_path / "model.onnx")
+    for number in (1e24, -2e14, -1e15, 1e13):
+        row = {"x": 0.0, "z": 0.0, "when": number}
+        np.testing.assert_allclose(model.predict(row), made.predict(pd.DataFrame([row])), rtol=1e-9)
+
+
+def test_monotone_constraints_where_they_can_not_hold():
+    X = frame(60)
+    options = QUICK | {"monotone_constraints": {"x": 1}}
+    with pytest.raises(OptionError, match="more than two classes"):
+        AutoMLClassifier(**options).fit(X, np.arange(60) % 3)
+    with pytest.raises(OptionError, match="with a quantile"):
+        AutoMLRegressor(**options | {"sort_metric": "pinball:0.9"}).fit(X, X.x + X.z)
+
+
+def test_fairness_needs_a_column_that_models_see():
+    X = frame(60).assign(sex=["m", "f"] * 30)
+    options = QUICK | {"constraints": {"demographic_parity:sex": 0.1}}
+    with pytest.raises(OptionError, match="no column 'sex' that models see"):
+        AutoMLClassifier(**options).fit(X, X.x > 0, kinds={"sex": "identifier"})
+
+
+def test_a_target_too_small_to_be_squared():
+    with pytest.raises(ColumnError, match="scale it up"):
+        AutoMLRegressor(**QUICK).fit(frame(60), np.array([1e-200, 2e-200] * 30))
+
+
+def test_parity_is_judged_by_the_spread_of_the_target():
+    python = 1e9 + np.random.default_rng(0).normal(size=(50, 1))
+    assert compare(python + 1e-7, python, 1e9, 1.0).share_beyond == 0.0
+    assert compare(python + 1e-3, python, 1e9, 1.0).share_beyond == 1.0
+    assert compare(np.full((5, 30), 4e-7), np.zeros((5, 30))).share_beyond == 0.0

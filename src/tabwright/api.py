@@ -107,8 +107,8 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         weights_column, group_column, time_column : str, optional
             Columns of ``X`` that weigh rows, keep groups of rows within one fold, or order rows in time; the
             first two are not used as features. Rows of weight 0 are left out. In an order of time each fold learns from
-            what lies before its validation rows, and what is delivered has learned from all rows, the latest included (or,
-            of a candidate for which no time was left, from what the last fold has).
+            what lies before its validation rows, and what is delivered has learned from all rows, the latest included
+            (or, of a candidate for which no time was left, from what the last fold has).
         sample_weight : array-like, shape (n_rows,), optional
             Row weights, instead of ``weights_column``.
         kinds : mapping of column name to kind, optional

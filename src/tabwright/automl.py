@@ -79,7 +79,7 @@ def fit(
             infer_schema(X, None, target.task, dict(config.kinds)), target=target.name,
             classes=target.classes or None, class_dtype=target.class_dtype,
         )  # fmt: skip
-        check_monotone(config, schema)
+        check_monotone(config, schema, target.task)
         for name in filter(is_custom, config.costs):
             resolve(name, schema, target.task)
         table = Table.from_frame(X, schema)

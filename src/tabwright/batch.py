@@ -17,16 +17,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from tabwright.codec import write_atomic
 from tabwright.data.arrow import frame_from_arrow
+from tabwright.data.delimited import ReadOptions
 from tabwright.data.places import find
 from tabwright.data.readers import check_exists, in_many
-from tabwright.data.stream import BLOCK_BYTES, BLOCK_ROWS, DELIMITED, PARQUET, Blocks
+from tabwright.data.stream import BLOCK_BYTES, BLOCK_ROWS, DELIMITED, PARQUET, Blocks, Stream
 from tabwright.errors import ColumnError, DataError, OptionError, RunError
 from tabwright.reasons import sentence, stored_rows
 from tabwright.runtime import Model, load_model
@@ -44,6 +45,7 @@ class Job:
     out: Path
     public_key: str | None = None
     reasons: int = 0
+    options: ReadOptions = field(default_factory=ReadOptions)
 
     @property
     def parts(self) -> Path:
@@ -60,13 +62,13 @@ class Job:
         return {
             "model": model_sha256, "source": self.source, "files": told, "block_bytes": BLOCK_BYTES,
             "block_rows": BLOCK_ROWS, "format": 2,
-            "reasons": self.reasons,
+            "reasons": self.reasons, "options": str(self.options),
         }  # fmt: skip
 
 
 def predict_file(
     model: str | Path, source: str | Path, out: str | Path, workers: int, *, progress: bool,
-    public_key: str | None = None, reasons: int = 0,
+    public_key: str | None = None, reasons: int = 0, options: ReadOptions | None = None,
 ) -> int:  # fmt: skip
     """Score a file; the number of rows.
 
@@ -87,6 +89,8 @@ def predict_file(
         PEM file of the key that must have signed the model.
     reasons : int
         Also ``reason_1``, … of each row, this many; see :meth:`tabwright.runtime.Model.reasons`.
+    options : ReadOptions, optional
+        How the file is to be read, where it was trained on under other than the default ones.
 
     Raises
     ------
@@ -94,7 +98,8 @@ def predict_file(
         Naming the column, file or option.
     """
     path = Path(source).expanduser()
-    job = Job(Path(model), str(path.resolve() if path.exists() else source), Path(out), public_key, reasons)
+    job = Job(Path(model), str(path.resolve() if path.exists() else source), Path(out), public_key, reasons,
+              options or ReadOptions())
     if job.out.suffix.lower() not in SUFFIXES or job.out.is_dir():
         raise OptionError("--out", f"is {str(out)!r}", "name a file that ends in .csv or .parquet")
     if not job.out.resolve().parent.is_dir():
@@ -134,7 +139,7 @@ def _prepare(job: Job, model: Model) -> None:
 
 
 def _score(job: Job, model: Model, workers: int, *, progress: bool) -> int:
-    blocks = iter(Blocks(job.source, model.schema))
+    blocks = iter(Blocks(Stream(job.source, job.options), model.schema))
     first = next(blocks, None)
     second = next(blocks, None)
     if second is None or workers == 1:  # small, or told so: no process is worth its start

@@ -27,8 +27,8 @@ MISSING_STRINGS = ("", "NA", "N/A", "NaN", "nan", "NaT", "null", "NULL", "None",
 """Spellings of a missing category or text, exactly so: ``-`` or ``?`` may well be a category."""
 TRUE_WORDS, FALSE_WORDS = ("true", "yes", "y", "t", "1", "1.0"), ("false", "no", "n", "f", "0", "0.0")
 NUMBER_STYLES = {
-    "1,234.5": re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d*)?(?:[eE][+-]?\d+)?"),
-    "1.234,5": re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)?(?:,\d*)?(?:[eE][+-]?\d+)?"),
+    "1,234.5": re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)?(?:\.\d*)?(?:[eE][+-]?\d+)?"),
+    "1.234,5": re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)?(?:,\d*)?(?:[eE][+-]?\d+)?"),
     "1 234,5": re.compile(r"[+-]?(?:\d{1,3}(?:[ \u00a0\u202f]\d{3})+|\d+)?(?:[.,]\d*)?"),
     "1'234.5": re.compile(r"[+-]?(?:\d{1,3}(?:['’]\d{3})+|\d+)?(?:\.\d*)?"),
 }

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from tabwright.charts import STYLE, number
+from tabwright.objectives.design import fold_name
 from tabwright.search.loop import Snapshot
 
 BOX = """
@@ -60,7 +61,7 @@ def progress_html(s: Snapshot, budget_s: float | None, target: str) -> str:
     """A run that goes on."""
     done = 0.0 if not budget_s else min(1.0, s.elapsed_s / budget_s)
     left = f"{max(s.left_s, 0.0):.0f} s left" if budget_s else f"{s.elapsed_s:.0f} s gone"
-    running = ", ".join(f"{m} fold {k + 1}" for m, k in s.running) or "–"
+    running = ", ".join(f"{m} {fold_name(k)}" for m, k in s.running) or "–"
     facts = [("leader", s.leader), (s.metric, number(s.score)), ("finished", str(s.n_finished)),
              ("failed", str(s.n_failed)), ("time", left)]  # fmt: skip
     bar = f'<div class="bar"><div style="width:{100 * done:.1f}%"></div></div>' if budget_s else ""

@@ -156,12 +156,13 @@ def check(model: bytes, package: Package, rows: Table) -> Parity:
     """Compare a serialised model with the Python ensemble on some rows."""
     if package.quantiles is not None:
         onnx = run_batched(session(model), graph_inputs(rows), "quantiles")
-        return compare(onnx, package.quantiles.predict(rows))
+        first = package.quantiles.ensembles[0]
+        return compare(onnx, package.quantiles.predict(rows), first.mean, first.scale)
     onnx = predict_bytes(model, package.ensemble.task, rows)
     python = package.ensemble.predict_canonical(rows)
     if package.ensemble.task is not Task.REGRESSION:
-        python = full_proba(python)
-    return compare(onnx, python)
+        return compare(onnx, full_proba(python))
+    return compare(onnx, python, package.ensemble.mean, package.ensemble.scale)
 
 
 def predict_bytes(model: bytes, task: Task, rows: Table) -> Floats:

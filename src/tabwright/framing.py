@@ -79,7 +79,13 @@ def usable_families(problem: Problem, config: Config, table: Table) -> tuple[Fam
     return families
 
 
-def check_monotone(config: Config, schema: Schema) -> None:
+def check_monotone(config: Config, schema: Schema, task: Task) -> None:
+    if config.monotone_constraints and task is Task.MULTICLASS:
+        raise OptionError("monotone_constraints", "are asked for with more than two classes, whose probabilities can't "
+                          "all rise", "leave them out, or predict one class against the others")  # fmt: skip
+    if config.monotone_constraints and find_metric(config.sort_metric, task).quantile is not None:
+        raise OptionError("monotone_constraints", "are asked for with a quantile, for which no family keeps them",
+                          "leave them out, or take another sort_metric")  # fmt: skip
     numeric = {c.name for c in schema.numeric if c.kind is not Kind.DATETIME}
     for name in config.monotone_constraints or {}:
         if name not in numeric:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tabwright.config import Config
 from tabwright.display import notebook_display, progress_html
+from tabwright.objectives.design import fold_name
 from tabwright.search.loop import Observer, Snapshot
 
 NOTEBOOK_S = 0.5  # between two pictures in a notebook
@@ -54,7 +55,7 @@ def render(s: Snapshot, config: Config, target: str) -> Any:
     grid.add_row("predicting", target)
     grid.add_row("time", time_text)
     grid.add_row("leader", f"{s.leader}  {s.metric} {s.score:.5g}")
-    grid.add_row("running", ", ".join(f"{m} fold {k + 1}" for m, k in s.running) or "-")
+    grid.add_row("running", ", ".join(f"{m} {fold_name(k)}" for m, k in s.running) or "-")
     failed = Text(str(s.n_failed), style="red" if s.n_failed else "")
     grid.add_row("finished", Text.assemble(str(s.n_finished), "   failed ", failed))
     return grid

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import zipfile
+from datetime import time
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tabwright.data.infer import infer_schema
 from tabwright.data.readers import NOTES, ReadOptions, read_table
 from tabwright.errors import DataError
 from tabwright.names import clean_names
+from tabwright.types import Kind, Task
 
 FRAME = pd.DataFrame({"a": [1, 2, 3], "naïve": [0.5, None, -2.25], "c": ["x", "y, z", 'q"t']})
 
@@ -247,3 +250,40 @@ def test_objects_that_are_no_tables(source, message):
 def test_a_polars_name_with_a_null_character_is_refused():
     with pytest.raises(DataError, match=r"null character.*rename the column"):
         read_table(pl.DataFrame({"a\0b": [1, 2]}))
+
+
+def test_rows_with_names_as_r_writes_them(tmp_path):
+    (tmp_path / "r.tsv").write_text('a\tb\n"1"\t10\t20\n"2"\t30\t40\n"3"\t5\t6\n')
+    frame = read_table(tmp_path / "r.tsv")
+    assert frame["a"].tolist() == [10, 30, 5] and frame["b"].tolist() == [20, 40, 6] and frame.shape == (3, 3)
+    (tmp_path / "w.csv").write_text("a,b\n1,2,3\n4,5\n6,7\n")
+    with pytest.raises(DataError, match="has 3 fields, and the header 2"):
+        read_table(tmp_path / "w.csv")
+    (tmp_path / "blank.csv").write_text("\na,b\n1,2\n3\n")
+    assert read_table(tmp_path / "blank.csv").columns.tolist() == ["a", "b"]
+
+
+def test_thousands_are_no_decimals(tmp_path):
+    (tmp_path / "t.tsv").write_text("city\tpop\nA\t999\nB\t1,000\nC\t12,345\n")
+    frame = read_table(tmp_path / "t.tsv")
+    assert infer_schema(frame, None, Task.REGRESSION).columns[1].numbers(frame["pop"]).tolist() == [999.0, 1000.0, 12345.0]
+    frame = pd.DataFrame({"x": ["0,125", "0,250", "0,500"] * 10})
+    column = infer_schema(frame, None, Task.REGRESSION).columns[0]
+    assert column.kind is not Kind.NUMERIC or column.numbers(frame["x"])[0] == 0.125
+
+
+def test_times_of_day_are_spelt_alike_wherever_they_come_from(tmp_path):
+    (tmp_path / "t.csv").write_text("t,y\n09:30,1\n12:30,2\n")
+    assert read_table(tmp_path / "t.csv")["t"].tolist() == ["09:30", "12:30"]
+    times = pa.table({"t": pa.array([time(9, 30), time(12, 30)], pa.time64("us"))})
+    assert read_table(times)["t"].tolist() == ["09:30:00", "12:30:00"]
+
+
+def test_json_lines_keep_other_separators_of_lines(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"t":"a\\u2028b"}\n{"t":"c\u2028d"}\n', "utf-8")
+    assert read_table(tmp_path / "t.jsonl")["t"].tolist() == ["a\u2028b", "c\u2028d"]
+
+
+def test_excel_keeps_the_word_none(tmp_path):
+    pd.DataFrame({"sleep": ["None", "Apnea", "", "NA"]}).to_excel(tmp_path / "t.xlsx", index=False)
+    assert read_table(tmp_path / "t.xlsx")["sleep"].fillna("-").tolist()[:2] == ["None", "Apnea"]

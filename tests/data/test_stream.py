@@ -116,12 +116,23 @@ def test_folders_named_for_values_are_columns(frame, tmp_path):
 def test_globs_and_stores(frame, tmp_path):
     csv_folder(frame, tmp_path)
     assert len(read_table(str(tmp_path / "p[01].csv"))) == 500
+    (tmp_path / "old").mkdir()
+    frame.to_csv(tmp_path / "old" / "p1.csv", index=False)
+    assert len(read_table(str(tmp_path / "*1.csv"))) == 250  # a star stays within its folder
+    assert len(read_table(str(tmp_path / "**" / "*1.csv"))) > 250
     memory = fsspec.filesystem("memory")
     for k in range(2):
         with memory.open(f"/bucket/day/p{k}.csv", "wb") as file:
             frame.to_csv(file, index=False)
     assert len(read_table("memory://bucket/day")) == 2000
     assert len(read_table("memory://bucket/day/*1.csv")) == 1000
+
+
+def test_a_folder_of_rows_without_a_value_is_a_missing_one(frame, tmp_path):
+    for year in ("2023", "__HIVE_DEFAULT_PARTITION__"):
+        (tmp_path / f"year={year}").mkdir()
+        frame.to_csv(tmp_path / f"year={year}" / "a.csv", index=False)
+    assert read_table(str(tmp_path))["year"].isna().sum() == 1000
 
 
 def test_a_store_whose_package_is_absent():

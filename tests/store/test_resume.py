@@ -194,7 +194,7 @@ def test_a_newer_format_is_refused(run):
 
 
 def test_disk_use_stays_bounded_and_nothing_that_leads_is_lost(tmp_path):
-    frame = data(700)
+    frame = data(1500)
     free = fitted(tmp_path / "free", frame, max_models=8)
     size = RunDir(tmp_path / "free").size_mib()
     limit = 0.9 * size

@@ -15,7 +15,7 @@ import pytest
 from tabwright.cli.main import parser
 from tabwright.errors import DataError
 from tabwright.ui import recipes
-from tabwright.ui.actions import Action, ActionLog, call, notebook, script, variable
+from tabwright.ui.actions import Action, ActionLog, Code, argv, call, notebook, script, variable
 
 
 @pytest.fixture
@@ -57,6 +57,22 @@ def test_cells_begin_with_what_others_made(log):
     assert {a.title for a in log.every()} == {"Read", "Run", "Show", "Again"}
 
 
+def test_names_of_columns_and_tables_are_no_code(log):
+    title = "Take column x\nimport os as categorical"
+    text = script([Action(title, call("f", target='WORK / __import__("os")'))])
+    assert "\nimport os" not in text and "target='WORK / " in text
+    assert '"### Take column x import os as categorical"' in notebook([Action(title, "1")])
+    names = ["sales-2023", "sales_2023", "profile", "pd", "class", "2023", "print"]
+    made = [variable(name) for name in names]
+    assert len(set(made)) == len(made) and not {"profile", "pd", "class", "print"} & set(made)
+    assert all(name.isidentifier() for name in made)
+
+
+def test_options_that_begin_with_a_dash_and_long_numbers():
+    assert argv("fit", "t", target="-x", max_runtime_secs=1234567.0) == [
+        "tabwright", "fit", "t", "--target=-x", "--max-runtime-secs", "1234567"]  # fmt: skip
+
+
 def test_a_notebook_is_one(log):
     log.add("s", Action("Read", "x = math.pi", "tabwright parse 'a b'", ("import math",), ("table:t",)))
     log.add("s", Action("Show", "x * 2", uses=("table:t",)))
@@ -80,7 +96,7 @@ def test_variables_are_names(name, expected):
 
 
 def test_calls():
-    assert call("f", "x", a=None, b="it's", c="WORK / 'r'") == """f(x, b="it's", c=WORK / 'r')"""
+    assert call("f", "x", a=None, b="it's", c=Code("WORK / 'r'")) == """f(x, b="it's", c=WORK / 'r')"""
     long = call("f", *[f"argument_{k}" for k in range(12)])
     assert long.count("\n") == 13 and ast.parse(long)
 

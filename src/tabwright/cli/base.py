@@ -48,7 +48,7 @@ def limit_arguments(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--max-model-memory-mib", type=float, metavar="N", help="resident, when loaded")
 
 
-def reading_arguments(parser: argparse.ArgumentParser) -> None:
+def file_arguments(parser: argparse.ArgumentParser) -> None:
     """How a file is to be read, where looking at it does not tell."""
     parser.add_argument("--delimiter", metavar="C", help="what stands between fields (default: found by looking)")
     parser.add_argument("--decimal", choices=(".", ","), help="decimal sign (default: found by looking)")
@@ -57,6 +57,11 @@ def reading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-header", action="store_true", help="the first line holds values and no column names")
     parser.add_argument("--null-value", action="append", default=[], metavar="W",
                         help="word that stands for an empty cell, besides the usual ones; may be given again")
+
+
+def reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """The same, and what is to be read of a database."""
+    file_arguments(parser)
     parser.add_argument("--query", metavar="SQL", help="query, or name of a table, where DATA is a database's address")
 
 
@@ -72,7 +77,7 @@ def read_data(args: argparse.Namespace) -> Any:
 
 
 def reading_options(args: argparse.Namespace) -> Any:
-    """The :class:`tabwright.data.delimited.ReadOptions` of :func:`reading_arguments`."""
+    """The :class:`tabwright.data.delimited.ReadOptions` of :func:`file_arguments`."""
     from tabwright.data.delimited import ReadOptions
 
     sheet = args.sheet if args.sheet is None or not args.sheet.isdigit() else int(args.sheet)

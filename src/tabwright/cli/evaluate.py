@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from tabwright.cli.base import Command, model_arguments
+from tabwright.cli.base import Command, file_arguments, model_arguments, reading_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     model_arguments(parser)
     parser.add_argument("data", help="table with the target")
+    file_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -18,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     from tabwright.evaluation import evaluate_model
     from tabwright.runtime import load_model
 
-    model, frame = load_model(args.model, public_key=args.public_key), read_table(args.data)
+    model, frame = load_model(args.model, public_key=args.public_key), read_table(args.data, reading_options(args))
     target = model.schema.target
     if target not in frame.columns:
         raise DataError(f"There is no column {target!r} in {args.data}", "give a table that holds the target")

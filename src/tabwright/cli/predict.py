@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tabwright.cli.base import Command, model_arguments
+from tabwright.cli.base import Command, file_arguments, model_arguments, reading_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "prediction most; takes some hundred times as long")  # fmt: skip
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    file_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         n_rows = predict_file(
             args.model, args.data, args.out, workers, progress=not args.quiet and sys.stderr.isatty(),
-            public_key=args.public_key, reasons=args.reasons,
+            public_key=args.public_key, reasons=args.reasons, options=reading_options(args),
         )
     except KeyboardInterrupt:
         print("tabwright: interrupted; the same command goes on where it stopped", file=sys.stderr)

@@ -13,7 +13,7 @@ from tabwright.compat.common import estimator, metric_name
 from tabwright.compat.options import Option, budget, ignored, refused, settle, used
 from tabwright.data.readers import read_table
 from tabwright.data.target import infer_task
-from tabwright.errors import OptionError
+from tabwright.errors import DataError, OptionError
 from tabwright.quantiles import FOLDER, QuantileRegressor, middle
 from tabwright.store.run_dir import RunDir
 from tabwright.types import Task
@@ -24,7 +24,8 @@ OPTIONS: Mapping[str, Option] = {
     "problem_type": used(None, "binary, multiclass, regression, quantile; inferred where absent"),
     "eval_metric": used(None, "sort_metric"), "path": used(None, "export_checkpoints_dir"),
     "verbosity": used(2, "progress display from 1 on"), "log_to_file": ignored(False, "the run has a journal"),
-    "log_file_path": ignored("auto", "the run has a journal"), "sample_weight": used(None, "weights_column"),
+    "log_file_path": ignored("auto", "the run has a journal"),
+    "sample_weight": used(None, "weights_column; balance_weight is balance_classes"),
     "weight_evaluation": ignored(False, "weights count in scores too"), "groups": used(None, "group_column"),
     "quantile_levels": used(None, "levels of tabwright.quantiles.QuantileRegressor"),
     "positive_class": ignored(None, "the second class in sorted order"),
@@ -51,6 +52,12 @@ FIT_OPTIONS: Mapping[str, Option] = {
     "num_stack_levels": ignored(None, "a second level leads where it is clearly better"),
     "refit_full": ignored(None, "fold models are averaged"),
     "excluded_model_types": refused(None, "families have other names here; see exclude_families"),
+    "included_model_types": refused(None, "families have other names here; see include_families"),
+    "hyperparameter_tune_kwargs": ignored(None, "every family is tuned"),
+    "num_bag_sets": ignored(None, "folds are drawn once"), "holdout_frac": ignored(None, "folds are the run's own"),
+    "ag_args": ignored(None, "there is nothing of the kind"),
+    "ag_args_fit": ignored(None, "there is nothing of the kind"),
+    "ag_args_ensemble": ignored(None, "there is nothing of the kind"),
 }  # fmt: skip
 
 
@@ -86,13 +93,24 @@ class TabularPredictor:
             nfolds=f["num_bag_folds"] or "auto", n_jobs=-1 if cpus == "auto" else int(cpus),
             max_memory_mib=None if memory in ("auto", None) else 1024.0 * float(memory),
             constraints=None if limit is None else {"latency_us": 1e6 * limit}, export_checkpoints_dir=s["path"],
+            balance_classes=is_classifier and s["sample_weight"] == "balance_weight",
             progress="auto" if s["verbosity"] else False,
         )  # fmt: skip
-        weights = s["sample_weight"] if s["sample_weight"] in frame.columns else None
+        weights = self._weights(frame)
         if kind == "quantile":
             return self._fit_quantiles(made, frame, weights)
         self._aml = made.fit(frame, target=s["label"], weights_column=weights, group_column=s["groups"])
         return self
+
+    def _weights(self, frame: pd.DataFrame) -> str | None:
+        """The column of weights, where it is one."""
+        wanted = self._settings["sample_weight"]
+        if wanted in (None, "auto_weight", "balance_weight"):
+            return None
+        if wanted not in frame.columns:
+            raise OptionError("sample_weight", f"is {wanted!r}, which is no column of train_data",
+                              "name a column, or balance_weight")  # fmt: skip
+        return str(wanted)
 
     def _metric(self, kind: str, *, is_classifier: bool) -> str:
         wanted = self._settings["eval_metric"]
@@ -183,11 +201,14 @@ class TabularPredictor:
             raise OptionError("model", f"is {model!r}, and only the leader predicts", "make another design the leader "
                               "with predictor.automl.select(design=...)")  # fmt: skip
 
-    def evaluate(self, data: Any, **_more: Any) -> dict[str, float]:
+    def evaluate(self, data: Any, model: str | None = None, **_more: Any) -> dict[str, float]:
         """All metrics, higher is better: losses are negative, as AutoGluon gives them; ``eval_metric`` first."""
         from tabwright.metrics import find_metric
 
+        self._only_leader(model)
         frame = read_table(data)
+        if self.label not in frame.columns:
+            raise DataError(f"the table has no column {self.label!r}, which is predicted", "give rows with outcomes")
         if self._quantiles is not None:
             told = self._quantiles.model_performance(frame.drop(columns=[self.label]), frame[self.label])
             return {"pinball_loss": -float(told["pinball"].mean())}

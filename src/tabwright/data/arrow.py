@@ -28,5 +28,6 @@ def _plain(column: Any) -> Any:
     if pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
         return column.cast(pa.float64())
     if pa.types.is_time(column.type):  # a time of day without a date has no canonical number
-        return column.cast(pa.string())
+        texts = [None if v is None else str(v) for v in column.to_pylist()]  # as a row of Python's own says it
+        return pa.array(texts, pa.string())
     return column

@@ -22,6 +22,7 @@ NULLS = tuple(word for word in MISSING_STRINGS if word != "None")
 """Words read as empty cells; "None" may be a class, and inference knows it where it stands among numbers."""
 SAMPLE_CHARS = 200_000
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
 _POINT_NUMBER = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -152,7 +153,8 @@ def _evenness(sample: str, delimiter: str, quote: str) -> tuple[float, int]:
 
 def _decimal_comma(sample: str, delimiter: str, quote: str) -> bool:
     fields = [f.strip() for row in _rows(sample, delimiter, quote)[1:] for f in row]
-    comma = sum(_COMMA_NUMBER.fullmatch(f) is not None for f in fields)
+    # 1,000 may be a thousand
+    comma = sum(_COMMA_NUMBER.fullmatch(f) is not None and not _GROUPED.fullmatch(f) for f in fields)
     return comma > 0 and not any(_POINT_NUMBER.fullmatch(f) for f in fields)
 
 
@@ -173,6 +175,10 @@ def _by_arrow(raw: bytes, dialect: Dialect, options: ReadOptions) -> pd.DataFram
         table = pacsv.read_csv(pa.BufferReader(raw), read_options=read, parse_options=parse, convert_options=convert)
     except (pa.ArrowInvalid, pa.ArrowKeyError):
         return None
+    times = [field.name for field in table.schema if pa.types.is_time(field.type)]
+    if times and len(set(table.column_names)) == table.num_columns:  # as they are spelt: 9:30 is no 09:30:00
+        convert.column_types = dict.fromkeys(times, pa.string())
+        table = pacsv.read_csv(pa.BufferReader(raw), read_options=read, parse_options=parse, convert_options=convert)
     if not options.header:
         table = table.rename_columns(_numbered(table.num_columns))
     return frame_from_arrow(table)
@@ -189,11 +195,14 @@ def _by_pandas(raw: bytes, name: str, dialect: Dialect, options: ReadOptions) ->
         "sep": dialect.delimiter, "quotechar": dialect.quote, "decimal": dialect.decimal, "encoding": "utf-8",
         "na_values": [*NULLS, *options.null_values], "keep_default_na": False, "index_col": False,
     }  # fmt: skip
+    raw = raw.lstrip(b"\r\n")
+    names_rows = options.header and _names_rows(raw, name, dialect)
     try:
         head = pd.read_csv(io.BytesIO(raw), **how, header=None, nrows=1, dtype=str)
         header = ["" if isinstance(v, float) else str(v) for v in head.iloc[0]]
         if not options.header:
             header = _numbered(len(header))
+        header = ["", *header] if names_rows else header
         frame = pd.read_csv(
             io.BytesIO(raw), **how, low_memory=False, header=None, skiprows=int(options.header),
             names=list(range(len(header))),
@@ -208,6 +217,24 @@ def _by_pandas(raw: bytes, name: str, dialect: Dialect, options: ReadOptions) ->
         ) from None
     frame.columns = header
     return cast("pd.DataFrame", frame)
+
+
+def _names_rows(raw: bytes, name: str, dialect: Dialect) -> bool:
+    """Whether every row has one field more than the header: their names, as R writes them.
+
+    Raises
+    ------
+    DataError
+        If the first row alone is wider than the header: a reader would cut it.
+    """
+    rows = _rows(raw[: 4 * SAMPLE_CHARS].decode("utf-8", "ignore"), dialect.delimiter, dialect.quote)
+    if len(rows) < 2 or len(rows[1]) <= len(rows[0]):
+        return False
+    widths = {len(row) for row in rows[1:-1]} or {len(rows[1])}
+    if widths != {len(rows[0]) + 1}:
+        raise DataError(f"the first row of {name!r} has {len(rows[1])} fields, and the header {len(rows[0])}",
+                        "give every line the same number of fields, quoting those that hold the delimiter")  # fmt: skip
+    return True
 
 
 def _is_number(text: str) -> bool:

@@ -86,7 +86,7 @@ def find(source: str, suffixes: Sequence[str]) -> list[Place]:
 
     if _GLOB & set(path) and system.get_file_info(path).type == fs.FileType.NotFound:
         fixed = path[: min(path.index(c) for c in _GLOB if c in path)].rpartition("/")[0]
-        infos = [i for i in _inside(system, fixed or ("" if remote else "/")) if fnmatch.fnmatchcase(i.path, path)]
+        infos = [i for i in _inside(system, fixed or ("" if remote else "/")) if _matches(i.path, path)]
         base = fixed
     else:
         info = system.get_file_info(path)
@@ -103,6 +103,14 @@ def find(source: str, suffixes: Sequence[str]) -> list[Place]:
         raise DataError(f"{source!r} holds files of several forms: {', '.join(forms)}",
                         f"name one form by a glob, as in {source.rstrip('/')}/*{forms[0]}")  # fmt: skip
     return made
+
+
+def _matches(path: str, glob: str) -> bool:
+    """Whether a path is one of a glob's: ``*`` stays within a folder, ``**`` stands for any number of them."""
+    if "**" in glob:
+        return fnmatch.fnmatchcase(path, glob.replace("/**/", "/*").replace("**", "*"))
+    parts, patterns = path.split("/"), glob.split("/")
+    return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
 
 
 def _system(source: str) -> tuple[Any, str, bool]:

@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 import numpy as np
 
 from tabwright.data.arrow import frame_from_arrow
-from tabwright.data.delimited import ReadOptions, read_csv
+from tabwright.data.delimited import NULLS, ReadOptions, read_csv
 from tabwright.data.places import is_address
 from tabwright.errors import DataError
 from tabwright.names import clean_names
@@ -200,7 +200,7 @@ def _csv(name: str, data: bytes, suffix: str, options: ReadOptions) -> pd.DataFr
 
 
 def _json_lines(data: bytes) -> pd.DataFrame:
-    lines = data.decode("utf-8-sig").splitlines()
+    lines = data.decode("utf-8-sig").split("\n")  # other separators of lines may stand in texts
     records = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -251,7 +251,8 @@ def _excel(data: bytes, options: ReadOptions) -> pd.DataFrame:
     import pandas as pd
 
     header = 0 if options.header else None
-    frame = pd.read_excel(io.BytesIO(data), sheet_name=options.sheet, engine="openpyxl", header=header)
+    frame = pd.read_excel(io.BytesIO(data), sheet_name=options.sheet, engine="openpyxl", header=header,
+                          keep_default_na=False, na_values=[*NULLS, *options.null_values])  # fmt: skip
     if not options.header:
         frame.columns = [f"column_{j + 1}" for j in range(frame.shape[1])]
     return frame.dropna(how="all").dropna(how="all", axis=1) if len(frame) else frame

@@ -198,7 +198,8 @@ class Stream:
         read = pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=names,
                                  skip_rows=int(self._options.header), encoding=encoding)  # fmt: skip
         parse = pacsv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
-        convert = pacsv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns))
+        convert = pacsv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns),
+                                       null_values=list(self._options.null_values), strings_can_be_null=True)
         try:
             with place.raw() as raw:
                 for batch in pacsv.open_csv(place.unpacked(raw), read, parse, convert):
@@ -226,6 +227,9 @@ class Stream:
         first = next(reader)
         header = first if self._options.header else [f"column_{k + 1}" for k in range(len(first))]
         return encoding, dialect, clean_names(header)[0]
+
+
+NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"  # what Hive and Spark call the folder of rows without a value
 
 
 @dataclass(frozen=True)
@@ -267,7 +271,8 @@ def _with_keys(table: pa.Table, keys: Mapping[str, str], columns: Sequence[str])
 
     for name in columns:
         if name in keys:
-            table = table.append_column(name, pa.array([keys[name]] * table.num_rows, pa.string()))
+            value = None if keys[name] == NO_PARTITION else keys[name]
+            table = table.append_column(name, pa.array([value] * table.num_rows, pa.string()))
     return table.select(list(columns))
 
 

@@ -200,6 +200,8 @@ def _regression(values: Any, name: str) -> Target:
         raise ColumnError(name, f"has values as large as {np.abs(y).max():g}", "scale it down, or take its logarithm")
     if y.min() == y.max():
         raise DataError(f"the target {name!r} is {y[0]:g} in every row", "pass rows with different targets")
+    if not scale > 0.0:
+        raise ColumnError(name, "differs by less than numbers can tell when squared", "scale it up")
     return Target(name, Task.REGRESSION, y, keep, mean=mean, scale=scale, notes=notes)
 
 

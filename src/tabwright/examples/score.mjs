@@ -1,15 +1,17 @@
 // Score an exported model in Node: npm install onnxruntime-node; node score.mjs [MODEL]
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import * as onnxruntime from "onnxruntime-node";
 
 const ort = onnxruntime.default ?? onnxruntime;
 const here = name => new URL(name, import.meta.url);
 const load = name => JSON.parse(readFileSync(here(name), "utf8"));
 
-// NaN for a missing value, 0 and 1 for false and true, seconds since 1970 UTC for a date
+// NaN for a missing value, 0 and 1 for false and true, seconds since 1970 UTC for a date (without a zone: UTC)
 function number(value, kind) {
   if (value === null || value === undefined) return NaN;
-  return kind === "datetime" ? Date.parse(value) / 1000 : Number(value);
+  if (kind !== "datetime") return Number(value);
+  return Date.parse(/T.*(Z|[+-]\d\d:?\d\d)$|^[^T]*$/.test(value) ? value : value + "Z") / 1000;
 }
 
 // The graph's two inputs; the empty string stands for a missing category or text
@@ -26,7 +28,7 @@ function inputs(rows, { numbers, strings }) {
   return feeds;
 }
 
-const session = await ort.InferenceSession.create(process.argv[2] ?? here("../@MODEL@").pathname);
+const session = await ort.InferenceSession.create(process.argv[2] ?? fileURLToPath(here("../@MODEL@")));
 const found = await session.run(inputs(load("rows.json"), load("schema.json").inputs));
 const name = "prediction" in found ? "prediction" : "probabilities";
 const values = Array.from(found[name].data), expected = load("expected.json")[name].flat();

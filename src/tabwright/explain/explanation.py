@@ -123,9 +123,9 @@ class Explanation:
         found = self.shap if X is None else self._shapley(_canonical(self.subject, X))
         k = self.output(class_)
         values = pd.DataFrame(found.values[:, :, k], columns=self.subject.names)
-        values.insert(0, "base", found.base[k])
-        values["prediction"] = found.base[k] + found.values[:, :, k].sum(axis=1)
-        return values
+        base = pd.Series(found.base[k], index=values.index, name="base")
+        prediction = pd.Series(found.base[k] + found.values[:, :, k].sum(axis=1), values.index, name="prediction")
+        return pd.concat([base, values, prediction], axis=1)  # the table's columns may have the same names
 
     @property
     def shap_importance(self) -> pd.DataFrame:

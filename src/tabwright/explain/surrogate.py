@@ -51,7 +51,7 @@ def surrogate(subject: Subject, rows: Rows, prediction: Floats, depth: int = 3, 
 
     X, questions = _questions(subject, rows)
     order = np.random.default_rng(seed).permutation(len(X))
-    held, learned = np.split(order, [max(1, len(X) // 4)])
+    held, learned = np.split(order, [max(1, len(X) // 4)]) if len(X) > 1 else (order, order)
     leaf = max(5, len(X) // 100)
     tree = DecisionTreeRegressor(max_depth=depth, min_samples_leaf=leaf, random_state=seed)
     tree.fit(X[learned], prediction[learned])

@@ -13,6 +13,7 @@ from tabwright.onnx.graph import Graph
 from tabwright.types import Floats, Ints, Kind
 
 DAY = 86_400.0
+FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0  # years 1 to 9999, seconds since 1970
 PERIODS = {"month": 12, "weekday": 7, "day_of_year": 366, "minute_of_day": 1440}
 
 
@@ -56,7 +57,7 @@ class FittedDates:
         for column in dict.fromkeys(self.columns):
             seconds = table.numbers[:, column]
             missing = np.isnan(seconds)
-            values = calendar(np.where(missing, 0.0, seconds))
+            values = calendar(np.clip(np.where(missing, 0.0, seconds), FIRST, LAST))
             for c, part in zip(self.columns, self.parts, strict=True):
                 if c == column:
                     block = _expand(values[part], part, cyclic=self.cyclic)
@@ -70,7 +71,8 @@ class FittedDates:
         for column in dict.fromkeys(self.columns):
             seconds = inputs.number_columns((column,))
             missing = graph.node("IsNaN", seconds)
-            values = _calendar_onnx(graph, graph.node("Where", missing, graph.const(np.zeros((1, 1))), seconds))
+            known = graph.node("Where", missing, graph.const(np.zeros((1, 1))), seconds)
+            values = _calendar_onnx(graph, graph.node("Clip", known, graph.const(FIRST), graph.const(LAST)))
             for c, part in zip(self.columns, self.parts, strict=True):
                 if c == column:
                     block = _expand_onnx(graph, values[part], part, cyclic=self.cyclic)

@@ -54,8 +54,9 @@ def resolve(name: str, schema: Schema, task: Task) -> Objective:
     """
     kind, _, rest = name.partition(":")
     if kind in FAIRNESS:
-        if rest not in {c.name for c in schema.columns}:
-            raise OptionError("objectives", f"holds {name!r}, but there is no column {rest!r}", "name a column")
+        if rest not in {c.name for c in schema.used}:
+            raise OptionError("objectives", f"holds {name!r}, but there is no column {rest!r} that models see",
+                              "name one that they do")  # fmt: skip
         if task is not Task.BINARY:
             raise OptionError("objectives", f"holds {name!r}, which compares groups by a class of two",
                               "leave it out, or write a function of your own")  # fmt: skip
@@ -71,6 +72,11 @@ def resolve(name: str, schema: Schema, task: Task) -> Objective:
         raise OptionError("objectives", f"holds {name!r}, which is no function", "name a function")
     function: Objective = found
     return function
+
+
+def is_fairness(name: str) -> bool:
+    """Whether an objective is of decisions, and not of probabilities."""
+    return name.partition(":")[0] in FAIRNESS
 
 
 def frame(table: Table) -> pd.DataFrame:

@@ -17,8 +17,9 @@ MAX_SHARE_BEYOND = 0.0
 class Parity:
     """How far ONNX and Python are apart.
 
-    ``max_relative`` is |ONNX - Python| over max(|Python|, typical size of a prediction); ``share_beyond`` the
-    share of rows where it exceeds ``tolerance``.
+    ``max_relative`` is |ONNX - Python|, of probabilities as it is, of values over the target's standard deviation or,
+    where that is larger, the prediction's distance from its mean; ``share_beyond`` the share of rows where it exceeds
+    ``tolerance``.
     """
 
     rows: int
@@ -31,11 +32,14 @@ class Parity:
         return asdict(self)
 
 
-def compare(onnx: Floats, python: Floats) -> Parity:
-    """Compare predictions of shape (n_rows, n_outputs)."""
+def compare(onnx: Floats, python: Floats, mean: float = 0.0, scale: float = 1.0) -> Parity:
+    """Compare predictions of shape (n_rows, n_outputs): probabilities, or values of a target with this mean and scale.
+
+    What double precision itself leaves of a value is no difference.
+    """
     difference = np.abs(onnx - python)
-    typical = float(np.abs(python).mean()) if python.size else 1.0
-    relative = difference / np.maximum(np.abs(python), max(typical, 1e-300))
+    beyond = np.maximum(difference - 8.0 * np.finfo(np.float64).eps * np.abs(python), 0.0)
+    relative = beyond / np.maximum(np.abs(python - mean), max(scale, 1e-300))
     worst = relative.max(axis=1) if relative.size else np.zeros(0)
     finite = np.isfinite(onnx).all() and np.isfinite(python).all()
     return Parity(

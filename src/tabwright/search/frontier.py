@@ -16,9 +16,9 @@ from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.ensemble.averaging import Averaging
 from tabwright.ensemble.greedy import select
 from tabwright.errors import NotExportableError
-from tabwright.metrics import full_proba, tuned_score
+from tabwright.metrics import best_threshold, full_proba, tuned_score
 from tabwright.objectives.cost import P99, CostModel, Single, bare, measure_single
-from tabwright.objectives.custom import frame, is_custom, resolve
+from tabwright.objectives.custom import frame, is_custom, is_fairness, resolve
 from tabwright.objectives.design import Design
 from tabwright.objectives.limits import COSTS, excess
 from tabwright.objectives.measure import Profile, measure
@@ -231,9 +231,12 @@ class Frontier:
             prediction = self._state.blend(design.weights)[rows]
             given = prediction[:, 0] if problem.task is Task.REGRESSION else full_proba(prediction)
             X = frame(self._table.take(self._rows[rows]))
+            threshold = best_threshold(problem.metric, self._y[rows], prediction)
+            decided = full_proba((prediction >= threshold).astype(np.float64)) if problem.n_classes == 2 else given
             self._read[design.weights] = {
-                name: float(resolve(name, schema, problem.task)(self._y[rows], given, X)) for name in self._reads
-            }
+                name: float(resolve(name, schema, problem.task)(
+                    self._y[rows], decided if is_fairness(name) else given, X)) for name in self._reads
+            }  # fmt: skip
         return self._read[design.weights]
 
     def _ratio(self, name: str, prior: float) -> float:

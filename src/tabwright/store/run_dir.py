@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from tabwright.schema import Schema
 from tabwright.store.journal import Journal
 from tabwright.types import Array, Floats
 
+LOCK_ATTEMPTS, LOCK_PAUSE_S = 5, 0.05
 FORMAT = 2
 
 
@@ -39,6 +41,7 @@ class RunDir:
         self.status_file = path / "status.json"
         self.front_file = path / "front.json"  # the designs of the front that was worked out last
         self._lock: IO[str] | None = None
+        self._fresh = False  # whether its folders were made here
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RunDir, (self.path,)  # a copy holds no lock and owns no folder
@@ -61,7 +64,9 @@ class RunDir:
             except OSError as error:
                 raise RunError(f"The run directory {path} can't be written ({error.strerror})",
                                "name a folder that you may write to") from error
-        for folder in (run.table_dir, run.features_dir, run.folds_dir):
+        folders = (run.table_dir, run.features_dir, run.folds_dir)
+        run._fresh = not any(folder.exists() for folder in folders)
+        for folder in folders:
             folder.mkdir(exist_ok=True)
         run.acquire()
         return run
@@ -96,12 +101,16 @@ class RunDir:
         except OSError as error:
             raise RunError(f"The run directory {self.path} can't be written ({error.strerror})",
                            "make it writable, or copy it to a folder that is") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise RunError(f"Another process works on the run in {self.path}",
-                           "wait for it to end, or stop it") from error
+        for attempt in range(LOCK_ATTEMPTS):  # who looks for the holder has it for a moment, too
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if attempt + 1 == LOCK_ATTEMPTS:
+                    lock.close()
+                    raise RunError(f"Another process works on the run in {self.path}",
+                                   "wait for it to end, or stop it") from error
+                time.sleep(LOCK_PAUSE_S)
         with contextlib.suppress(OSError):  # the process id is for people only; a full disk does not matter
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -133,12 +142,16 @@ class RunDir:
             yield
         except BaseException:
             self.release()
-            if not self.config_file.exists():
+            if self._fresh and not self.config_file.exists():
                 with contextlib.suppress(OSError):
                     (self.path / "lock").unlink(missing_ok=True)
-                    shutil.rmtree(self.path / "source", ignore_errors=True)
-                    for folder in (self.table_dir, self.features_dir, self.folds_dir, self.path):
-                        folder.rmdir()  # only where it is empty
+                    for folder in (self.path / "source", self.table_dir, self.features_dir, self.folds_dir):
+                        shutil.rmtree(folder, ignore_errors=True)
+                    for file in [f for name in ("target", "fold", "origin") for f in self.path.glob(f"{name}.*")]:
+                        file.unlink()
+                    for name in ("schema.json", "workers.log"):
+                        (self.path / name).unlink(missing_ok=True)
+                    self.path.rmdir()  # only where it is empty
             raise
 
     def journal(self) -> Journal:

@@ -41,6 +41,7 @@ class Teller:
         self._experiment = found.experiment_id if found else self._client.create_experiment(name)
         self.parent = self._client.create_run(self._experiment, run_name=run.name).info.run_id
         self._children: dict[str, str] = {}
+        self._ended: set[str] = set()  # they may be told of fits on all rows yet
         self._told_folds, self._told_leaders, self._with_options = 0, 0, False
 
     def tell(self) -> None:
@@ -107,10 +108,9 @@ class Teller:
                 self._end(model_id, "FINISHED")
 
     def _end(self, model_id: str, status: str) -> None:
-        child = self._children.get(model_id, "")
-        if child:
-            self._client.set_terminated(child, status)
-            self._children[model_id] = ""
+        if model_id in self._children and model_id not in self._ended:
+            self._client.set_terminated(self._children[model_id], status)
+            self._ended.add(model_id)
 
     def conclude(self) -> None:
         """The search is over: the leader's metrics and files, then the end of what still runs."""

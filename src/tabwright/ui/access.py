@@ -8,9 +8,10 @@ import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
 from html import escape
-from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
+
+from starlette.requests import cookie_parser
 
 from tabwright.ui.config import Config
 
@@ -71,11 +72,15 @@ class Gate:
     def _foreign(self, headers: dict[str, str]) -> str:
         """Why a request does not come from the interface's own pages or a program here; empty if it does."""
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
-        if self._config.is_local and not _is_local_name(name):
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return "The name of the host can't be read."
+        # with a token, a proxy on this machine may pass its own name on: a page elsewhere has no such cookie
+        if self._config.is_local and self._config.token is None and not _is_local_name(name):
             return f"The name {name!r} is not this machine's: open the address that tabwright ui has printed."
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             return "Requests of pages from elsewhere are refused."
         return ""
 
@@ -85,9 +90,8 @@ class Gate:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._is_token(given):
             return True
-        cookie: SimpleCookie = SimpleCookie()
-        cookie.load(headers.get("cookie", "").encode("ascii", "ignore").decode())
-        return COOKIE in cookie and hmac.compare_digest(cookie[COOKIE].value, self._proof)
+        proof = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")  # whatever else is among the cookies
+        return hmac.compare_digest(proof.encode("utf-8", "replace"), self._proof.encode())
 
     def _is_token(self, given: str) -> bool:
         assert self._config.token is not None
@@ -95,8 +99,11 @@ class Gate:
 
     async def _ask(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
         """Send people to the form; tell programs that a token is needed."""
+        if "authorization" in headers:
+            await self._wrong()
         if scope["type"] == "http" and "text/html" in headers.get("accept", ""):
-            target = quote(scope["path"] + ("?" + scope["query_string"].decode() if scope["query_string"] else ""))
+            asked = scope["query_string"].decode("latin-1")
+            target = quote(scope["path"] + (f"?{asked}" if asked else ""))
             await _answer(scope, send, 303, "", ((b"location", f"/login?next={target}".encode()),))
         else:
             await _answer(scope, send, 401, "A token is needed: sign in, or send Authorization: Bearer TOKEN.")
@@ -110,17 +117,23 @@ class Gate:
         if scope["method"] == "POST":
             body = await _body(receive, LOGIN_BYTES)
             fields = parse_qs(body.decode("utf-8", "replace"))
-            if self._is_token(fields.get("token", [""])[0]):
+            async with self._trying:
+                right = self._is_token(fields.get("token", [""])[0])
+            if right:
                 secure = "; Secure" if scope.get("scheme") == "https" else ""
                 cookie = f"{COOKIE}={self._proof}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000{secure}"
                 location = _inside(fields.get("next", ["/"])[0]).encode()
                 await _answer(scope, send, 303, "", ((b"location", location), (b"set-cookie", cookie.encode())))
                 return
-            async with self._trying:  # one guess a second, whoever makes it
-                await asyncio.sleep(WRONG_S)
+            await self._wrong()
             told, status = '<p class="wrong" role="alert">This is not the token.</p>', 401
         page = LOGIN_PAGE.format(told=told, next=escape(_inside(fields.get("next", ["/"])[0]), quote=True))
         await _answer(scope, send, status, page, ((b"content-type", b"text/html; charset=utf-8"),))
+
+    async def _wrong(self) -> None:
+        """One wrong guess a second, whoever makes it; right ones wait for it too."""
+        async with self._trying:
+            await asyncio.sleep(WRONG_S)
 
     async def _limited(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
         """Pass a request on, and count its body."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import keyword
 import re
@@ -14,6 +15,12 @@ from typing import Any
 
 from tabwright import __version__
 from tabwright.ui.workspace import Workspace, check_name, with_tuples
+
+
+class Code(str):
+    """An argument of :func:`call` that is an expression, and not a text."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ def notebook(cells: Sequence[Action]) -> str:
     content = [_markdown(0, f"# A tabwright session\n\nMade by tabwright {__version__}; runs from top to bottom."),
                _code(1, _header(cells))]  # fmt: skip
     for action in cells:
-        told = f"### {action.title}"
+        told = f"### {_line(action.title)}"
         if action.command:
             told += f"\n\nAt the command line:\n\n```sh\n{action.command}\n```"
         content.append(_markdown(len(content), told))
@@ -137,13 +144,18 @@ def notebook(cells: Sequence[Action]) -> str:
 
 
 def script(cells: Sequence[Action]) -> str:
-    """The cells as a Python file. Guarded, because worker processes may import it."""
+    """The cells as a Python file."""
     lines = [f'"""A tabwright session, made by tabwright {__version__}."""', "", _header(cells), ""]
     for action in cells:
-        lines.append(f"# {action.title}")
+        lines.append(f"# {_line(action.title)}")
         lines += [f"#   {line}" for line in action.command.splitlines()]
         lines += [_printed(action.python), ""]
     return "\n".join(lines)
+
+
+def _line(title: str) -> str:
+    """On one line, whatever columns are called: what follows a comment's end would be code."""
+    return " ".join(title.split())
 
 
 def _printed(python: str) -> str:
@@ -180,20 +192,31 @@ def _code(k: int, text: str) -> dict[str, Any]:
 
 
 def variable(name: str, prefix: str = "") -> str:
-    """A Python name for a thing of the workspace."""
-    made = re.sub(r"\W", "_", f"{prefix}{name}", flags=re.ASCII)
+    """A Python name for a thing of the workspace: another for each, and none that cells use for something else."""
+    made = re.sub(r"\W", "_", f"{prefix}{name.replace('_', '__')}", flags=re.ASCII)
+    if made in OWN_NAMES or hasattr(builtins, made):
+        return f"{made}_table"
     return f"_{made}" if made[:1].isdigit() or keyword.iskeyword(made) else made
 
 
+OWN_NAMES = frozenset({
+    "AutoMLClassifier", "AutoMLRegressor", "CALIFORNIA_HOUSING", "Path", "ReadOptions", "WORK", "append_tables",
+    "board", "column", "compare_tables", "design", "evaluate_model", "explain", "found", "front", "join_tables",
+    "load_model", "note", "os", "pd", "predictions", "profile", "read_sql", "read_table", "row",
+    "split_table", "tempfile",
+})  # fmt: skip
+"""What cells call their own things, and what they import."""
+
+
 def call(function: str, *arguments: str, **options: Any) -> str:
-    """A call's text; options that are None are left out, strings that begin with ``WORK`` are taken as code."""
+    """A call's text; options that are None are left out, :class:`Code` is taken as it is."""
     given = [*arguments, *(f"{k}={_literal(v)}" for k, v in options.items() if v is not None)]
     text = f"{function}({', '.join(given)})"
     return text if len(text) <= 100 else f"{function}(\n    " + ",\n    ".join(given) + ",\n)"
 
 
 def _literal(value: Any) -> str:
-    return value if isinstance(value, str) and value.startswith("WORK / ") else repr(value)
+    return str(value) if isinstance(value, Code) else repr(value)
 
 
 def command(*words: object, **options: Any) -> str:
@@ -212,7 +235,11 @@ def argv(*words: object, **options: Any) -> list[str]:
             made.append(flag)
         elif isinstance(value, (list, tuple)):
             for item in value:
-                made += [flag, str(item)]
+                made += _option(flag, str(item))
         else:
-            made += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+            made += _option(flag, f"{value:.15g}" if isinstance(value, float) else str(value))
     return made
+
+
+def _option(flag: str, value: str) -> list[str]:
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]

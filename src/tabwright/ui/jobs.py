@@ -109,13 +109,13 @@ class Jobs:
         ended = None if earlier is None else earlier.ended
         return [j for j in self.about(about) if j.kind == kind and (ended is None or j.started >= ended)]
 
-    def log(self, job: Job) -> str:
-        """The end of what it has printed."""
+    def log(self, job: Job, *, whole: bool = False) -> str:
+        """The end of what it has printed, or all of it."""
         try:
             with (self._folder / f"{job.id}.log").open("rb") as file:
                 file.seek(0, os.SEEK_END)
                 size = file.tell()
-                file.seek(max(0, size - LOG_TAIL))
+                file.seek(0 if whole else max(0, size - LOG_TAIL))
                 return file.read().decode("utf-8", "replace")
         except OSError:
             return ""
@@ -127,8 +127,9 @@ class Jobs:
 
     def stop(self, job: Job) -> None:
         """Ask it to end in good order, as Ctrl-C does; a run then keeps its leader."""
-        if self._alive(job.pid, job.process_started):
-            (self._folder / f"{job.id}.stopped").touch()
+        asked = self._folder / f"{job.id}.stopped"
+        if not asked.exists() and self._alive(job.pid, job.process_started):  # a second one would end it at once
+            asked.touch()
             os.kill(job.pid, signal.SIGINT)
 
     def usage(self, job: Job) -> tuple[float, float, int]:
@@ -137,6 +138,8 @@ class Jobs:
         count = 0
         with contextlib.suppress(psutil.Error):
             top = psutil.Process(job.pid)
+            if not self._alive(job.pid, job.process_started):
+                return 0.0, 0.0, 0
             for process in (top, *top.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
                     times = process.cpu_times()

@@ -89,7 +89,9 @@ def _field(column: Column) -> Field:
     value: Any = column.example
     if column.kind is Kind.BOOLEAN:
         words = column.values or ("false", "true")
-        return Field(column.name, column.kind, words[int(value or 0)] if not isinstance(value, str) else value, words)
+        if isinstance(value, str):  # a spelling of one of the two
+            value = next((k for k, w in enumerate(words) if w.lower() == value.lower()), 0)
+        return Field(column.name, column.kind, words[int(value or 0)], words)
     if column.kind is Kind.CATEGORICAL:
         known = column.values[:500]
         return Field(column.name, column.kind, value if value in known else known[0] if known else "", known)
@@ -143,7 +145,7 @@ def server_of(jobs: Jobs, name: str) -> tuple[Job, str] | None:
     """The running server of a model and its address (empty while it starts), or None."""
     for job in jobs.about(f"model:{name}"):
         if job.kind == "serve" and job.state == RUNNING:
-            found = _SERVING.search(jobs.log(job))
+            found = _SERVING.search(jobs.log(job, whole=True))
             return job, found[1] if found else ""
     return None
 

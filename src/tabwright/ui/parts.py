@@ -59,7 +59,8 @@ def chart(options: dict[str, Any], told: str, height: int = 280,
           on_click: Callable[..., Any] | None = None) -> ui.echart:  # fmt: skip
     """A chart with a description for those who can't see it."""
     made = ui.echart(options, on_point_click=on_click) if on_click else ui.echart(options)
-    return made.style(f"height:{height}px").props(f'role=img aria-label="{escape(told, quote=True)}"')
+    made.props["aria-label"] = told  # not through props(), which would read a label's backslashes as code
+    return made.style(f"height:{height}px").props("role=img")
 
 
 def code(action: Action, *, opened: bool = False) -> None:
@@ -88,7 +89,8 @@ def table(columns: list[dict[str, Any]], rows: Sequence[Mapping[str, Any]], key:
     """
     some = page if page and len(rows) > page else None
     made = ui.table(columns=columns, rows=[dict(r) for r in rows], row_key=key, pagination=0 if height else some)
-    made.props(f'flat dense aria-label="{escape(label, quote=True)}"')
+    made.props["aria-label"] = label
+    made.props("flat dense")
     if height:
         made.classes("tw-sticky").props("virtual-scroll hide-bottom").style(f"max-height:{height}px")
     return made

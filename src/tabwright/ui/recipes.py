@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tabwright.data.delimited import ReadOptions
-from tabwright.ui.actions import Action, argv, call, command, variable
+from tabwright.ui.actions import Action, Code, argv, call, command, variable
 from tabwright.ui.tables import Entry, without_password
 
 READ = "from tabwright.data.readers import read_table"
@@ -65,9 +67,9 @@ def split(entry: Entry, parts: tuple[Entry, Entry], share: float, seed: int, by:
           paths: tuple[Path, Path, Path]) -> Action:  # fmt: skip
     """A table was cut in two; ``paths`` are those of the table and its parts."""
     train, test = (variable(p.name) for p in parts)
-    python = f"{train}, {test} = {call('split_table', variable(entry.name), f'{share:g}', seed=seed, **by)}\n"
+    python = f"{train}, {test} = {call('split_table', variable(entry.name), repr(share), seed=seed, **by)}\n"
     python += f"len({train}), len({test})"
-    words = command("split", paths[0], test_share=share, seed=seed, **by) + f" --out {paths[1]} {paths[2]}"
+    words = shlex.join([*argv("split", paths[0], test_share=share, seed=seed, **by), "--out", *map(str, paths[1:])])
     imports = ("from tabwright.data.parts import split_table",)
     makes = (f"table:{parts[0].name}", f"table:{parts[1].name}")
     return Action(f"Split {entry.name}", python, words, imports, makes, (f"table:{entry.name}",))
@@ -119,7 +121,10 @@ def fit(run: str, entry: Entry, options: Mapping[str, Any], paths: tuple[Path, P
     parameters = dict(options.get("parameters", {}))
     columns = {k: v for k, v in dict(options.get("columns", {})).items() if v}
     kinds = {k: v for k, v in entry.kinds.items() if k != options["target"]}
-    python = f"{name} = {call(estimator, **parameters, export_checkpoints_dir=f'WORK / {run!r}')}\n"
+    if parameters.get("max_runtime_secs", 0.0) is None:  # no limit, which is not what leaving it out means
+        parameters["max_runtime_secs"] = math.inf
+    shown = {k: Code("None") if v == math.inf else v for k, v in parameters.items()}
+    python = f"{name} = {call(estimator, **shown, export_checkpoints_dir=Code(f'WORK / {run!r}'))}\n"
     fitted = call(f"{name}.fit", variable(entry.name), target=options["target"], kinds=kinds or None, **columns)
     python += f"{fitted}\n{name}.leaderboard()"
     flags = {k: ",".join(v) if isinstance(v, (list, tuple)) else v for k, v in parameters.items()}
@@ -130,7 +135,7 @@ def fit(run: str, entry: Entry, options: Mapping[str, Any], paths: tuple[Path, P
         flags["no_experience"] = not flags.pop("warm_start")
     words = argv("fit", paths[0], target=options["target"], task=options["task"], **flags, **columns,
                  kind=[f"{k}={v}" for k, v in kinds.items()], quiet=True, out=paths[1])  # fmt: skip
-    made = Action(f"Run {run}: predict {options['target']!r} of {entry.name}", python, _joined(words),
+    made = Action(f"Run {run}: predict {options['target']!r} of {entry.name}", python, shlex.join(words),
                   (f"from tabwright import {estimator}",), (f"run:{run}",), (f"table:{entry.name}",))  # fmt: skip
     return made, words
 
@@ -147,7 +152,7 @@ def resume(run: str, task: str, path: Path, extra_secs: float | None) -> tuple[A
     words = argv("resume", path, extra_secs=extra_secs, quiet=True)
     name, estimator = variable(run, "run_"), _estimator(task)
     python = f"{name} = {call(f'{estimator}.resume', f'WORK / {run!r}', extra_secs=extra_secs)}\n{name}.leaderboard()"
-    made = Action(f"Go on with run {run}", python, _joined(words), (f"from tabwright import {estimator}",), (),
+    made = Action(f"Go on with run {run}", python, shlex.join(words), (f"from tabwright import {estimator}",), (),
                   (f"run:{run}",))  # fmt: skip
     return made, words
 
@@ -170,7 +175,7 @@ def select(run: str, path: Path, design: str | None, limits: Mapping[str, float]
         python = (f"front = {{run}}.pareto()\ndesign = {design!r}\nif design not in set(front['design']):\n"
                   "    design = front['design'].iloc[-1]\n{run}.select(design=design)\n{run}.pareto()")  # fmt: skip
     told = f"Let another point of the front lead {run}" if design or limits else f"The front of {run}"
-    return on_run(run, told, python, _joined(words)), [*words, "--json"]
+    return on_run(run, told, python, shlex.join(words)), [*words, "--json"]
 
 
 def export(run: str, model: str, paths: tuple[Path, Path]) -> tuple[Action, list[str]]:
@@ -178,7 +183,7 @@ def export(run: str, model: str, paths: tuple[Path, Path]) -> tuple[Action, list
     words = argv("export", paths[0], out=paths[1], examples=True)
     name = variable(model, "model_")
     python = f"print({{run}}.export(WORK / {model + '.onnx'!r}))\n{name} = load_model(WORK / {model + '.onnx'!r})"
-    return on_run(run, f"Export {model}", python, _joined(words), (LOAD,), (f"model:{model}",)), words
+    return on_run(run, f"Export {model}", python, shlex.join(words), (LOAD,), (f"model:{model}",)), words
 
 
 def imported(model: str, path: Path) -> Action:
@@ -199,7 +204,7 @@ def predict(model: str, table: Entry, paths: tuple[Path, Path, Path]) -> tuple[A
     words = argv("predict", *paths[:2], out=paths[2], quiet=True)
     python = f"predictions = {table_var(table)}.assign(prediction={{model}}.predict({table_var(table)}))\n"
     python += f"predictions.to_csv(WORK / {paths[2].name!r}, index=False)\npredictions.head()"
-    made = on_model(model, f"Score {table.name} with {model}", python, _joined(words), (), (f"table:{table.name}",))
+    made = on_model(model, f"Score {table.name} with {model}", python, shlex.join(words), (), (f"table:{table.name}",))
     return made, words
 
 
@@ -220,7 +225,7 @@ def explain(model: str, table: Entry, paths: tuple[Path, Path]) -> Action:
 def serve(model: str, path: Path) -> tuple[Action, list[str]]:
     """A server was started. It has no cell: a notebook would wait for its end."""
     words = argv("serve", f"{model}={path}", port="0")
-    return Action(f"Serve {model}", "", _joined(words)), words
+    return Action(f"Serve {model}", "", shlex.join(words)), words
 
 
 def table_var(table: Entry) -> str:
@@ -229,9 +234,3 @@ def table_var(table: Entry) -> str:
 
 def _estimator(task: str) -> str:
     return "AutoMLRegressor" if task == "regression" else "AutoMLClassifier"
-
-
-def _joined(words: list[str]) -> str:
-    import shlex
-
-    return shlex.join(words)

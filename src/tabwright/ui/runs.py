@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from tabwright.audit import Audit, audit
+from tabwright.calibration import calibrate
 from tabwright.errors import DataError, RunError
+from tabwright.metrics import best_threshold
 from tabwright.objectives.design import Design, fold_name
 from tabwright.pipeline import STACK
 from tabwright.schema import Schema
@@ -78,6 +80,10 @@ class View:
         return 0 if self.audit is None else int(self.audit.config["n_folds"])
 
     @property
+    def in_time(self) -> bool:
+        return self.audit is not None and bool(self.audit.config.get("in_time"))
+
+    @property
     def budget_s(self) -> float | None:
         found = None if self.audit is None else self.audit.config["config"].get("max_runtime_secs")
         return None if found is None else float(found)
@@ -98,7 +104,11 @@ class View:
 
 def journal(path: Path) -> Audit:
     """A run's journal, read anew only when it has changed; errors as :func:`tabwright.audit.audit`."""
-    return _journal(path, tuple(_stamp(path / f"journal.sqlite{suffix}") for suffix in ("", "-wal")))
+    return _journal(path, _stamps(path))
+
+
+def _stamps(path: Path) -> tuple[tuple[int, int], ...]:
+    return tuple(_stamp(path / f"journal.sqlite{suffix}") for suffix in ("", "-wal"))
 
 
 @lru_cache(maxsize=32)
@@ -133,7 +143,9 @@ def view(workspace: Workspace, jobs: Jobs, name: str) -> View:
     if working or RunDir(path).holder() is not None:
         return View(name, path, GOING_ON, "", job, found, status)
     state, told = FINISHED, ""
-    if job is not None and job.state != "done":
+    ended = 0.0 if job is None or job.ended is None else job.ended
+    later = found is not None and any(kind == "finished" and at > ended for at, kind, _ in found.events)
+    if job is not None and job.state != "done" and not later:  # else somebody went on with it elsewhere
         state = job.state if job.state in (FAILED, STOPPED) else BROKEN_OFF
         told = jobs.why(job) if job.state == FAILED else ""
     elif found is not None and not any(kind == "finished" for _, kind, _ in found.events):
@@ -270,6 +282,8 @@ class Outcomes:
     classes : tuple of str
     told : str
         Whose rows these are, for people.
+    threshold : float
+        P(second class) from which that is the label.
     """
 
     task: Task
@@ -278,6 +292,7 @@ class Outcomes:
     weight: Floats | None
     classes: tuple[str, ...]
     told: str
+    threshold: float = 0.5
 
 
 def out_of_fold(path: Path, model_id: str) -> Outcomes:
@@ -288,19 +303,25 @@ def out_of_fold(path: Path, model_id: str) -> Outcomes:
     RunError, DataError
         If the run has no such complete candidate, or its predictions were removed.
     """
-    return _out_of_fold(path, model_id, (path / "journal.sqlite").stat().st_mtime)
+    return _out_of_fold(path, model_id, _stamps(path))
 
 
 @lru_cache(maxsize=8)
-def _out_of_fold(path: Path, model_id: str, _changed: float) -> Outcomes:
+def _out_of_fold(path: Path, model_id: str, _changed: tuple[tuple[int, int], ...]) -> Outcomes:
     run = RunDir.open(path)
     problem, schema = load_problem(run), run.load_schema()
     rows = problem.evaluation_rows()
-    prediction = _prediction(run, problem, members_of(journal(path), model_id))
+    found = journal(path)
+    prediction = _prediction(run, problem, members_of(found, model_id))
     classes = tuple(map(str, schema.classes or ()))
     weight = None if problem.weight is None else problem.weight[rows]
     told = f"{len(rows):,} rows of the training table, each predicted by a model that did not learn from it"
-    return Outcomes(problem.task, problem.user_y(rows), prediction, weight, classes, told)
+    y = problem.user_y(rows)
+    if found.leaders and found.leaders[-1].name == model_id and problem.task is not Task.REGRESSION:
+        calibration = calibrate(y, prediction, weight)  # as it is delivered
+        prediction = prediction if calibration is None else calibration.apply(prediction)
+    threshold = best_threshold(problem.metric, y, prediction, weight)
+    return Outcomes(problem.task, y, prediction, weight, classes, told, threshold)
 
 
 def members_of(found: Audit, model_id: str) -> tuple[tuple[str, float], ...]:

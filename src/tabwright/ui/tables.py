@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PREVIEW_ROWS = 30
 PREVIEW_BYTES = 1 << 20
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")
+PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
 FRAMES_KEPT = 3
 CELL_CHARS = 200
 
@@ -148,7 +149,8 @@ class Tables:
 
     def preview(self, entry: Entry) -> pd.DataFrame:
         """The first rows under the entry's options; of a text, only its first part is read."""
-        if not entry.is_text or not Path(entry.file).is_file():
+        packed = Path(entry.file).suffix.lower() in PACKED
+        if not entry.is_text or packed or not Path(entry.file).is_file():
             return self.frame(entry.name).head(PREVIEW_ROWS)
         from tabwright.data.delimited import read_csv
 
@@ -272,8 +274,7 @@ def null_words() -> str:
 
 def _suffix(file: str) -> str:
     suffixes = [s.lower() for s in Path(urlparse(file).path if "://" in file else file).suffixes]
-    packed = (".gz", ".zip", ".zst", ".bz2", ".xz")
-    return next((s for s in reversed(suffixes) if s not in packed), "")
+    return next((s for s in reversed(suffixes) if s not in PACKED), "")
 
 
 def _profile_from(record: dict[str, Any]) -> TableProfile:

@@ -19,12 +19,17 @@ connect = no_progress = show_progress = remove_all = shutdown = init
 
 def import_file(path: Any = None, destination_frame: Any = None, parse: bool = True, header: int = 0, sep: Any = None,
                 col_names: Any = None, col_types: Any = None, **_more: Any) -> H2OFrame:  # fmt: skip
-    """Read a file: CSV, Parquet, JSON lines, Excel and more; separator and header are found out."""
-    del destination_frame, parse, header, sep
-    return H2OFrame(path, column_names=col_names, column_types=col_types)
+    """Read a file: CSV, Parquet, JSON lines, Excel and more; -1 for ``header`` says that the first line is a row."""
+    del destination_frame, parse
+    return H2OFrame(path, header=header, separator=sep, column_names=col_names, column_types=col_types)
 
 
 upload_file = import_file
+
+
+def get_model(model_id: str) -> H2OModel:
+    """A model of the run that was trained last of those that have one of this name."""
+    return automl.get_model(model_id)
 
 
 def explain(models: Any, frame: Any = None, **_more: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ class H2OAutoML:
             data = data.assign(**{y: data[y].astype(object)})
         self._aml = made.fit(data, target=y, weights_column=t["weights_column"])
         self._board = self._scores(t["leaderboard_frame"])
+        _TRAINED.append(weakref.ref(self))
         return self.leader
 
     def _scores(self, frame: Any) -> pd.DataFrame:
@@ -152,6 +154,18 @@ class H2OAutoML:
 
         rows = [(t, kind, text) for t, kind, text in audit(self.automl.run_dir).events]
         return H2OFrame(pd.DataFrame(rows, columns=["timestamp", "name", "value"]))
+
+
+_TRAINED: list[weakref.ref[H2OAutoML]] = []
+
+
+def get_model(model_id: str) -> H2OModel:
+    """See :func:`tabwright.compat.h2o.get_model`."""
+    for known in reversed(_TRAINED):
+        aml = known()
+        if aml is not None and aml._board is not None and model_id in set(aml._board["model_id"]):
+            return aml.get_model(model_id)
+    raise OptionError("model_id", f"is {model_id!r}, which no run of this process has", "take one of a leaderboard")
 
 
 def get_leaderboard(aml: H2OAutoML, extra_columns: Any = None) -> H2OFrame:

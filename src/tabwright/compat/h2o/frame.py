@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tabwright.data.delimited import ReadOptions
 from tabwright.data.readers import read_table
 from tabwright.errors import OptionError
 
@@ -19,10 +21,15 @@ class H2OFrame:
     """A table in this process; there is no server. Changes of a column through ``frame[c] = ...`` are kept."""
 
     def __init__(self, python_obj: Any = None, destination_frame: str | None = None, header: int = 0,
-                 separator: str = ",", column_names: Sequence[str] | None = None, column_types: Any = None,
+                 separator: str | None = None, column_names: Sequence[str] | None = None, column_types: Any = None,
                  **_more: Any) -> None:  # fmt: skip
-        del destination_frame, header, separator
-        frame = python_obj._frame if isinstance(python_obj, H2OFrame) else read_table(python_obj)
+        del destination_frame
+        if isinstance(python_obj, H2OFrame):
+            frame = python_obj._frame
+        elif isinstance(python_obj, (str, Path)):
+            frame = read_table(python_obj, ReadOptions(delimiter=separator or None, header=header != -1))
+        else:
+            frame = read_table(python_obj)
         self._frame: pd.DataFrame = frame.copy().reset_index(drop=True)
         if column_names is not None:
             self._frame.columns = list(column_names)
@@ -79,11 +86,14 @@ class H2OFrame:
         return self._frame.head(10).to_html()
 
     # --- parts
-    def __getitem__(self, key: Any) -> H2OFrame:
+    def __getitem__(self, key: Any) -> Any:
+        """A frame of some columns or rows; of one row and one column, the value."""
         if isinstance(key, H2OFrame):  # a condition
             return H2OFrame(self._frame[key._frame.iloc[:, 0].astype(bool).to_numpy()])
         if isinstance(key, tuple):
             rows, columns = key
+            if isinstance(rows, int) and isinstance(columns, (str, int)):
+                return self._frame.iloc[rows][self.columns[columns] if isinstance(columns, int) else columns]
             if isinstance(rows, H2OFrame):
                 rows = rows._frame.iloc[:, 0].astype(bool).to_numpy()
             part = self._frame.iloc[[rows] if isinstance(rows, int) else rows]

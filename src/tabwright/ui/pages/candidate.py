@@ -6,6 +6,7 @@ from typing import Any
 
 from nicegui import ui
 
+from tabwright.errors import DataError
 from tabwright.objectives.design import fold_name
 from tabwright.types import Task
 from tabwright.ui import charts, curves, parts, recipes
@@ -24,8 +25,9 @@ async def build(shell: Shell) -> None:
         heading(model_id, 1)
         ui.link(f"Run {name}", f"/runs/{name}").classes("tw-link")
     found = await aside(reading.out_of_fold, path, model_id)
-    await parts.tabs({"Quality": lambda: quality_parts.show(found), "Settings": lambda: _settings(view, model_id)},
-                     shell.query.get("tab"))  # fmt: skip
+    tabs = {"Quality": lambda: quality_parts.show(found, found.threshold),
+            "Settings": lambda: _settings(view, model_id)}  # fmt: skip
+    await parts.tabs(tabs, shell.query.get("tab"))
     parts.code(_action(shell, name, model_id))
 
 
@@ -69,6 +71,8 @@ async def compare(shell: Shell) -> None:
     with ui.element("div").classes("tw-head"):
         heading(f"{a} and {b}", 1)
         ui.link(f"Run {name}", f"/runs/{name}").classes("tw-link")
+    if a == b:
+        raise DataError(f"{a!r} is named twice", "choose two different models")
     found = {m: await aside(reading.out_of_fold, path, m) for m in (a, b)}
     first = found[a]
     parts.soft(f"On {first.told}.")

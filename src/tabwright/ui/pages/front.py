@@ -78,7 +78,7 @@ class Front:
             self._draw(answered, view)
 
     def _draw(self, job: Job, view: reading.View) -> None:
-        rows = points(self.shell.context.jobs.log(job))
+        rows = points(self.shell.context.jobs.log(job, whole=True))
         self.where.clear()
         if not rows:
             return

@@ -121,7 +121,7 @@ class Leaderboard:
         self.diagram.clear()
         with self.diagram, parts.card("What the leader is made of"):
             if len(leader.members) < 2:
-                parts.soft(f"{leader.name} alone{_averaged(view.n_folds)}.")
+                parts.soft(f"{leader.name} alone{_averaged(view)}.")
                 for c in found.candidates:
                     if c.model_id == leader.name and (names := reading.bases(c)):
                         parts.soft(stacked(c.model_id, names))
@@ -133,7 +133,7 @@ class Leaderboard:
             target = str(reading.schema_of(view.path).target)
             parts.chart(charts.ensemble(members, view.n_folds, target, learned), f"The ensemble: {told}",
                         max(200, 34 * len(members)))  # fmt: skip
-            parts.soft(f"The leader is the weighted mean of its members{_averaged(view.n_folds)}.")
+            parts.soft(f"The leader is the weighted mean of its members{_averaged(view)}.")
             for stacker, names in learned.items():
                 parts.soft(stacked(stacker, names))
 
@@ -146,7 +146,7 @@ class Leaderboard:
         if view.is_live:
             self.extra = {}
         elif done is not None:
-            text = jobs.log(done)
+            text = jobs.log(done, whole=True)
             start = text.find("rank,model_id")
             self.extra = reading.measured(text[start:]) if start >= 0 else {}
         elif not fresh and view.audit is not None and view.audit.leaders:
@@ -183,8 +183,10 @@ def _has_page(row: dict[str, Any]) -> bool:
     return row["status"] in ("ok", "leader") and row["family"] != "constant"
 
 
-def _averaged(n_folds: int) -> str:
-    return f", each the mean of its {n_folds} fold models" if n_folds > 1 else ""
+def _averaged(view: reading.View) -> str:
+    if view.in_time:
+        return ", each fitted on all rows in the end, or on what its last fold had"
+    return f", each the mean of its {view.n_folds} fold models" if view.n_folds > 1 else ""
 
 
 def _interval(row: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ def predict_panel(shell: Shell, name: str) -> None:
     def begin() -> None:
         with shell.telling():
             entry = context.tables.get(table.value)
-            file = f"{slug(entry.name)[:30]}-by-{slug(name)[:30]}.csv"
+            file = f"{slug(entry.name)}-by-{slug(name)}.csv"
             out = context.workspace.path("predictions", file)
             paths = (context.models.path(name), context.tables.parquet(entry.name), out)
             action, words = recipes.predict(name, entry, paths)

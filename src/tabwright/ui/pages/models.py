@@ -8,7 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
-from tabwright.errors import UserError
+from tabwright.errors import DataError, UserError
 from tabwright.ui import parts, recipes
 from tabwright.ui.models import server_of
 from tabwright.ui.shell import Page, Shell, aside, heading
@@ -52,6 +52,8 @@ async def _listed(shell: Shell) -> None:
 
     def remove(name: str) -> None:
         with shell.telling():
+            if server_of(context.jobs, name) is not None:
+                raise DataError(f"the model {name!r} is being served", "stop its server first")
             shell.context.workspace.delete("models", name)
             _listed.refresh()
 

@@ -128,6 +128,7 @@ class _Form:
     async def _target_chosen(self, event: Any) -> None:
         self.target = event.value or ""
         self._guess_task()
+        self._task_chosen(self.tasks.value)  # of the same sort, another target may have more classes
         await self.refresh()
 
     def _guess_task(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from tabwright import timeline
+from tabwright.errors import DataError
 from tabwright.ui import parts, recipes
 from tabwright.ui import runs as reading
 from tabwright.ui.pages.front import Front
@@ -53,7 +54,7 @@ class _Run:
         }, self.shell.query.get("tab"))  # fmt: skip
         self.open = str(panels.value)
         panels.on_value_change(self._opened)
-        ui.timer(EVERY_S, self.tick)
+        self.timer = ui.timer(EVERY_S, self.tick)
 
     async def _opened(self, event: Any) -> None:
         self.open = str(event.value)
@@ -81,7 +82,11 @@ class _Run:
 
     async def tick(self) -> None:
         """Look again; what is finished changes no more, and is looked at only for a new job."""
-        view = await aside(self.read)
+        try:
+            view = await aside(self.read)
+        except DataError:  # it was removed
+            self.timer.cancel()
+            return
         if view.is_live or view.state != self.was or self.board.waits() or self.front.waits():
             await self.update(view)
 

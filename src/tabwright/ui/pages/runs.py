@@ -6,6 +6,7 @@ from typing import Any
 
 from nicegui import ui
 
+from tabwright.errors import DataError
 from tabwright.ui import parts
 from tabwright.ui import runs as reading
 from tabwright.ui.shell import Page, Shell, aside, heading
@@ -37,6 +38,8 @@ async def _listed(shell: Shell) -> None:
 
     def remove(name: str) -> None:
         with shell.telling():
+            if reading.view(context.workspace, context.jobs, name).is_live:
+                raise DataError(f"the run {name!r} goes on", "stop it first")
             shell.context.workspace.delete("runs", name)
             _listed.refresh()
 
