@@ -1,4 +1,4 @@
-"""Column names: always distinct, non-empty strings."""
+"""Names of columns: always distinct, non-empty strings; and addresses as they may be shown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 _UNNAMED = re.compile(r"Unnamed: ?\d+(_level_\d+)?|__index_level_\d+__")
+_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*:)[^/\s@]+(?=@)|(?<=[?&;])(password=)[^&;\s]+", re.IGNORECASE)
+
+
+def masked(text: str) -> str:
+    """A text whose addresses show ``***`` in place of passwords."""
+    return _PASSWORD.sub(lambda m: f"{m[1] or m[2]}***", text)
 
 
 def clean_names(names: Iterable[Any]) -> tuple[list[str], list[str]]:

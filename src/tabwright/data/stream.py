@@ -285,7 +285,7 @@ class Blocks:
     schema : Schema
         Whose used columns are read.
     extra : sequence of str
-        Further columns, as they are.
+        Further columns, as they are, or of text as numbers where all of a block are.
     seed, piece : int, optional
         See :meth:`Stream.blocks`.
     """
@@ -316,7 +316,8 @@ def _typed(table: pa.Table, columns: dict[str, Column], decimal: str) -> pa.Tabl
     """Numbers as numbers where all of a block are; the rest stays text, which the schema reads or refuses."""
     for position, name in enumerate(table.column_names):
         column = columns.get(name)
-        if column is None:
+        if column is None:  # a target, or weights
+            table = table.set_column(position, name, as_numbers(table.column(position), decimal))
             continue
         numeric = column.kind in (Kind.NUMERIC, Kind.INTEGER) and column.number_style is None
         if (numeric and not column.number_affixes) or column.dtype.lower().startswith(("int", "float", "uint")):

@@ -157,7 +157,10 @@ def read_target(
     if labels.dtype.kind == "f" and (labels == np.round(labels)).all() and all(isinstance(c, int) for c in classes):
         labels = labels.astype(np.int64)
     known = {str(c): k for k, c in enumerate(classes)}
-    codes = np.array([known.get(str(v), -1) for v in labels.tolist()], np.int64)
+    spelt = [str(v) for v in labels.tolist()]
+    if all(isinstance(c, bool) for c in classes):  # text says true or TRUE, too
+        spelt = [text.capitalize() for text in spelt]
+    codes = np.array([known.get(text, -1) for text in spelt], np.int64)
     if (codes < 0).any():
         if unknown == "raise":
             odd = labels.tolist()[int(np.argmax(codes < 0))]

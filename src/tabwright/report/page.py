@@ -16,6 +16,7 @@ from tabwright.explain import Explanation
 from tabwright.explain.html import TABLE_STYLE, sections, table
 from tabwright.finished import Finished
 from tabwright.metrics import find_metric
+from tabwright.names import masked
 from tabwright.report.performance import figures
 from tabwright.timeline import svg
 from tabwright.types import Kind
@@ -156,5 +157,5 @@ def _environment(told: Audit) -> str:
     found = dict(told.config.get("environment", {}))
     frame = pd.DataFrame({"": list(found), "value": [str(v) for v in found.values()]})
     options = {k: v for k, v in told.config.get("config", {}).items() if v not in (None, {}, [])}
-    settings = pd.DataFrame({"option": list(options), "value": [str(v) for v in options.values()]})
+    settings = pd.DataFrame({"option": list(options), "value": [masked(str(v)) for v in options.values()]})
     return f'<div class="grid2"><div>{table(frame)}</div><div>{table(settings)}</div></div>'

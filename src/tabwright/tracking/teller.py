@@ -15,6 +15,7 @@ from typing import Any
 from tabwright.audit import Audit, audit
 from tabwright.codec import write_atomic
 from tabwright.errors import UserError
+from tabwright.names import masked
 from tabwright.runtime import load_model
 from tabwright.store.journal import CandidateRecord, FoldRecord
 from tabwright.store.run_dir import RunDir
@@ -66,7 +67,7 @@ class Teller:
 
     def _options(self, config: dict[str, Any]) -> None:
         for key, value in config["config"].items():
-            self._client.log_param(self.parent, key, str(value)[:MAX_PARAM])
+            self._client.log_param(self.parent, key, masked(str(value))[:MAX_PARAM])
         for key in ("task", "sort_metric", "n_folds"):
             self._client.set_tag(self.parent, key, str(config[key]))
         for key, value in config.get("environment", {}).items():

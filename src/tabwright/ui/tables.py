@@ -21,6 +21,7 @@ from tabwright.data.readers import NOTES, read_table
 from tabwright.data.sql import read_sql
 from tabwright.datasets import CALIFORNIA_HOUSING
 from tabwright.errors import DataError
+from tabwright.names import masked
 from tabwright.ui.workspace import Workspace, read_json, slug, with_tuples, write_json
 
 if TYPE_CHECKING:
@@ -262,9 +263,9 @@ def without_password(url: str) -> str:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        return masked(make_url(url).render_as_string(hide_password=True))
     except ArgumentError:
-        return url
+        return masked(url)
 
 
 def null_words() -> str:
