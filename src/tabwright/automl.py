@@ -190,6 +190,7 @@ def _search_and_assemble(
             began = budget.elapsed()
             journal.add_event("finished", f"search ended after {began:.1f} s")
             notes = [*notes, *where, *engine.notes(), *_what_limited(state, search, n_before, config, journal)]
+            problem = search.problem  # it may have fewer folds than it began with
             limited = bool(config.limits and state.finished())
             finished = _finish(run, table, problem, state, config, notes, Design() if limited else None)
             if limited:
@@ -214,6 +215,9 @@ def _what_limited(state: State, search: Search, n_before: int, config: Config, j
     if journal.broken:
         notes.append(f"The journal could not be written to the end ({journal.broken}): the leader is complete, "
                      "but the run can't be resumed from its last folds")  # fmt: skip
+    if search.was_reduced:
+        notes.append("The time was over before a candidate had all its folds: the leader is judged by the first one "
+                     "alone; give more time")  # fmt: skip
     if search.disk.full:
         notes.append(f"max_disk_mib={config.max_disk_mib:g} is full with what the leader needs: allow more for a "
                      "longer search")  # fmt: skip

@@ -266,7 +266,8 @@ def test_rows_with_names_as_r_writes_them(tmp_path):
 def test_thousands_are_no_decimals(tmp_path):
     (tmp_path / "t.tsv").write_text("city\tpop\nA\t999\nB\t1,000\nC\t12,345\n")
     frame = read_table(tmp_path / "t.tsv")
-    assert infer_schema(frame, None, Task.REGRESSION).columns[1].numbers(frame["pop"]).tolist() == [999.0, 1000.0, 12345.0]
+    column = infer_schema(frame, None, Task.REGRESSION).columns[1]
+    assert column.numbers(frame["pop"]).tolist() == [999.0, 1000.0, 12345.0]
     frame = pd.DataFrame({"x": ["0,125", "0,250", "0,500"] * 10})
     column = infer_schema(frame, None, Task.REGRESSION).columns[0]
     assert column.kind is not Kind.NUMERIC or column.numbers(frame["x"])[0] == 0.125

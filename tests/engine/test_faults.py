@@ -83,6 +83,19 @@ def test_a_worker_killed_from_outside_costs_only_its_fold():
     assert np.isfinite(aml.predict(data()[0])).all()
 
 
+def test_a_candidate_with_one_fold_leads_where_none_has_them_all(tmp_path):
+    X, y = data()
+    aml = AutoMLRegressor(max_runtime_secs=8, include_families=[f"{FAULTY}:STALL"], progress=False, n_jobs=2, nfolds=3,
+                          export_checkpoints_dir=tmp_path / "run")  # fmt: skip
+    with pytest.warns(UserWarning, match="the leader is judged by the first one alone"):
+        aml.fit(X, y)
+    assert aml.leader.members and aml._finished.problem.n_folds == 1
+    assert np.corrcoef(aml.predict(X), y)[0, 1] > 0.9
+    again = AutoMLRegressor.open(tmp_path / "run")
+    np.testing.assert_array_equal(again.predict(X), aml.predict(X))
+    assert again.leaderboard().iloc[0].model_id == aml.leaderboard().iloc[0].model_id == "stall_1"
+
+
 def test_when_everything_fails_it_is_said_and_the_trivial_model_predicts():
     X, y = data()
     aml = AutoMLRegressor(max_runtime_secs=6, include_families=[f"{FAULTY}:RAISE"], progress=False)

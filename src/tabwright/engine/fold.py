@@ -70,7 +70,7 @@ class Session:
         self.group: Ints | None = (
             self.run.load_array("target", "group") if self.run.has_array("target", "group") else None
         )
-        self.n_folds = len(list(self.run.path.glob("fold.valid*.npy")))
+        self.n_folds: int = facts["n_folds"]
         used: Ints = np.unique(np.concatenate([rows for k in range(self.n_folds) for rows in self.rows(k)]))
         if len(used) < self.table.n_rows:  # of a table too large for the time: features of the rest would take it all
             self._used, self.table, self.y = used, self.table.take(used), self.y[used]

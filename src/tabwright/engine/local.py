@@ -21,7 +21,7 @@ from tabwright.engine.base import Cluster, FoldJob, FoldResult, Outcome, Status
 from tabwright.engine.worker import receive, send
 from tabwright.errors import RunError
 
-KILL_GRACE_S = 1.0  # past the time limit that the family was told, before the worker is killed
+KILL_GRACE_S, KILL_GRACE = 1.0, 0.5  # seconds, or a share, past the limit that the family was told, before it is killed
 MEMORY_CHECK_S = 0.2
 MAX_STILLBORN = 3
 
@@ -179,8 +179,9 @@ class LocalEngine:
         for worker in list(self._workers):
             if worker.job is None:
                 continue
-            if now - worker.started > worker.job.time_limit_s + KILL_GRACE_S:
-                reason = f"still running {now - worker.started:.1f} s after a limit of {worker.job.time_limit_s:.1f} s"
+            limit = worker.job.time_limit_s
+            if now - worker.started > limit + max(KILL_GRACE_S, KILL_GRACE * limit):
+                reason = f"still running {now - worker.started:.1f} s after a limit of {limit:.1f} s"
                 outcomes.append(self._replace(worker, Status.TIMEOUT, reason))
         if check_memory:
             outcomes.append(self._enforce_memory())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tabwright import clock
@@ -86,6 +86,7 @@ class Search:
         self.state, self._run = State(problem, run), run
         self.disk = DiskLimit(run, journal, options.max_disk_mib)
         self.was_restored, self.n_recorded = False, 0
+        self.was_reduced = False  # to one fold, for want of time
         self._stale, self._refresh_at = False, 0.0  # whether the leader lacks candidates; when it may be chosen anew
         self._pace = Pace(problem.n_folds, engine, budget, options.max_runtime_secs_per_model)
         self._active: list[Entry] = []
@@ -101,6 +102,7 @@ class Search:
         """Take up what the journal holds: finished folds are kept, unfinished candidates go on first."""
         self.state.restore(self.journal)
         self.was_restored = bool(self.state.entries)
+        self._pace.is_sure = bool(self.state.finished())
         for entry in self.state.entries.values():
             self.strategy.restore(entry.candidate)
             self._derived.restore(entry.candidate)
@@ -146,11 +148,30 @@ class Search:
             self.journal.add_event("interrupt", "stopped by the user")
         for outcome in self.engine.close():
             self._record(outcome)
+        if not self.state.finished() and self._whole is None:
+            self._judge_by_one_fold()
         if self._stale:
             self._refresh_leader()
         for entry in self._active:
-            entry.status = "cancelled"
+            entry.status = "cancelled" if entry.status == "running" else entry.status
         return self.state
+
+    def _judge_by_one_fold(self) -> None:
+        """No candidate has all its folds: let those lead that have the first, as a hold-out; it is all there is."""
+        late = f"{Status.TIMEOUT}:"
+        able = [e for e in self.state.entries.values() if 0 in e.scores
+                and (e.status in ("running", "cancelled") or e.reason.startswith(late))]  # fmt: skip
+        if self.problem.n_folds < 2 or not able:
+            return
+        self.was_reduced = True
+        self.problem = replace(self.problem, valid=self.problem.valid[:1], train=self.problem.train[:1])
+        self.state.judge_by(self.problem)
+        self._run.write_config(self._run.config() | {"n_folds": 1})
+        self.journal.add_event("folds", "no candidate had all its folds when the time was over: the first one counts")
+        for entry in able:
+            entry.scores = {0: entry.scores[0]}
+            self.state.complete(entry)
+        self._stale = True
 
     def run_last(self, engine: Engine, whole: Whole) -> State:
         """After :meth:`run`: fit on the whole source, and nothing else, one candidate after the other."""
@@ -287,6 +308,7 @@ class Search:
         if len(entry.scores) == self.problem.n_folds:
             self._active.remove(entry)
             self.state.complete(entry)
+            self._pace.is_sure = True
             self._tell(entry, entry.score)
             if entry.candidate.origin in SMALL:
                 self._refits.choose_again()  # it may be what is delivered

@@ -20,6 +20,7 @@ COST_PRIOR = {
     "knn": 0.5,
 }
 TRUNCATED = 0.7  # a fit that its deadline stops at this share of its usual time is still worth having
+UNSURE = 0.65  # of the time left, that the first candidate may take once a fold of it is known
 DAY_S = 86_400.0
 
 
@@ -40,6 +41,7 @@ class Pace:
     def __init__(self, n_folds: int, engine: Engine, budget: Budget, per_model_s: float | None) -> None:
         self._n_folds, self._engine, self._budget, self._per_model_s = n_folds, engine, budget, per_model_s
         self._seconds: dict[str, list[float]] = {}
+        self.is_sure = False  # whether a candidate is complete, so that there is a leader if the next one is not
 
     def note(self, family: str, seconds: float) -> None:
         """A fold of the family took so long."""
@@ -50,6 +52,8 @@ class Pace:
         share = self._budget.left_for_search() / self._rounds(folds_left)
         if not self._seconds:  # nothing is known yet: the first candidate may not eat the whole budget
             share *= 0.4 if self._n_folds > 1 else 0.5
+        elif not self.is_sure:  # what comes after a fit may take longer than its share on a busy machine
+            share *= UNSURE
         if self._per_model_s is not None:
             share = min(share, self._per_model_s / self._rounds(self._n_folds))
         return min(share, DAY_S)

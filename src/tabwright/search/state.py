@@ -78,8 +78,13 @@ class State:
     """Entries by model_id, and the leader."""
 
     def __init__(self, problem: Problem, run: RunDir) -> None:
-        self.problem, self.run = problem, run
+        self.run = run
         self.entries: dict[str, Entry] = {}
+        self.judge_by(problem)
+
+    def judge_by(self, problem: Problem) -> None:
+        """Take the problem's folds as what candidates are judged by; nothing leads then."""
+        self.problem = problem
         self.constant = Blend(score=problem.trivial_loss() * (-1 if problem.metric.greater_is_better else 1))
         self.leader = self.constant
         self._rows = problem.evaluation_rows()
@@ -100,7 +105,7 @@ class State:
                 if r.fold == ALL_ROWS:
                     kept = r.status == Status.OK and self.run.has_fold(c.model_id, r.fold, r.artefact_sha256)
                     entry.refitted = entry.refitted or kept
-                elif r.status == Status.OK and r.fold not in entry.scheduled:
+                elif r.status == Status.OK and r.fold not in entry.scheduled and r.fold < self.problem.n_folds:
                     whole = entry.discarded or self.run.has_fold(c.model_id, r.fold, r.artefact_sha256)
                     if r.score is None or not whole:
                         continue  # damaged: it is fitted again

@@ -49,8 +49,14 @@ def _slow(*arguments: Any) -> Any:
     return LINEAR.fit(*arguments)
 
 
-SEGFAULT, ALLOCATE, SLEEP, RAISE, UNFIT, NAN, SLOW = (
+def _stall(*arguments: Any) -> Any:
+    if arguments[3].seed:  # every fold but the first
+        time.sleep(600)
+    return LINEAR.fit(*arguments)
+
+
+SEGFAULT, ALLOCATE, SLEEP, RAISE, UNFIT, NAN, SLOW, STALL = (
     dataclasses.replace(LINEAR, fit=fit, title=name, space={} if name != "SLOW" else LINEAR.space)
     for name, fit in (("SEGFAULT", _segfault), ("ALLOCATE", _allocate), ("SLEEP", _sleep), ("RAISE", _raise),
-                      ("UNFIT", _unfit), ("NAN", _nan), ("SLOW", _slow))
+                      ("UNFIT", _unfit), ("NAN", _nan), ("SLOW", _slow), ("STALL", _stall))
 )  # fmt: skip
