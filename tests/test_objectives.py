@@ -178,10 +178,10 @@ def test_objectives_that_read_predictions():
     assert front[["demographic_parity:group", own]].notna().all(axis=None)
     assert front["demographic_parity:group"].nunique() > 1
     fairest = float(front["demographic_parity:group"].min())
-    limited = AutoMLClassifier(constraints={"demographic_parity:group": fairest * 1.02}, **options).fit(X, y)
+    limited = AutoMLClassifier(constraints={"demographic_parity:group": fairest * 1.15}, **options).fit(X, y)
     chosen = limited.predict(X) == "yes"
     gap = abs(chosen[X["group"] == "m"].mean() - chosen[X["group"] == "f"].mean())
-    assert limited.pareto().query("leader")["demographic_parity:group"].iloc[0] <= fairest * 1.02
+    assert limited.pareto().query("leader")["demographic_parity:group"].iloc[0] <= fairest * 1.15
     assert gap < 1.5 * fairest + 0.05
 
 

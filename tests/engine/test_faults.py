@@ -119,7 +119,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))  # the kernel refu
 rng = np.random.default_rng(0)
 X = pd.DataFrame(rng.normal(size=(1500, 4)), columns=list("abcd"))
 y = X["a"] * 2 + X["b"] + rng.normal(size=1500)
-aml = AutoMLRegressor(max_runtime_secs=40, max_models=2, include_families=["extra_trees", "linear"], progress=False)
+aml = AutoMLRegressor(max_runtime_secs=120, max_models=2, include_families=["extra_trees", "linear"], progress=False)
 aml.fit(X, y)
 print(aml.failures().reason.iloc[0], [m.family for m in aml.leader.members], np.isfinite(aml.predict(X)).all())
 """
