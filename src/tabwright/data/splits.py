@@ -118,10 +118,15 @@ def users_folds(splitter: Any, n: int, y: Array, groups: Array | None) -> Folds:
     return Folds(tuple(a for a, _ in parts), tuple(b for _, b in parts))
 
 
+def _sorted_by(y: Array, rng: np.random.Generator) -> Ints:
+    """Positions in the order of ``y``, those that are equal in a random one."""
+    order = rng.permutation(len(y))
+    return np.asarray(order[np.argsort(y[order], kind="stable")])
+
+
 def _stratified(codes: Ints, k: int, rng: np.random.Generator) -> Ints:
     """Fold numbers: each class dealt out in turn, the next class going on where the last one stopped."""
-    order = rng.permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]
+    order = _sorted_by(codes, rng)
     fold = np.empty(len(codes), np.int64)
     fold[order] = np.arange(len(codes)) % k
     return fold
@@ -129,8 +134,7 @@ def _stratified(codes: Ints, k: int, rng: np.random.Generator) -> Ints:
 
 def _by_quantile(y: Floats, k: int, rng: np.random.Generator) -> Ints:
     """Fold numbers: of each ``k`` neighbours in the order of ``y``, one goes to each fold."""
-    order = rng.permutation(len(y))
-    order = order[np.argsort(y[order], kind="stable")]
+    order = _sorted_by(y, rng)
     blocks = -(-len(y) // k)
     deal = rng.permuted(np.tile(np.arange(k), (blocks, 1)), axis=1).ravel()[: len(y)]
     fold = np.empty(len(y), np.int64)
@@ -147,8 +151,7 @@ def _quantile_bins(y: Floats, bins: int = 10) -> Ints:
 
 def _held_out(y: Array, share: float, rng: np.random.Generator) -> Ints:
     """0 for rows held out, 1 for the others: evenly spaced in the order of ``y``, so of each class its share."""
-    order = rng.permutation(len(y))
-    order = order[np.argsort(y[order], kind="stable")]
+    order = _sorted_by(y, rng)
     n_out = min(len(y) - 1, max(1, round(share * len(y))))
     fold = np.ones(len(y), np.int64)
     fold[order[((np.arange(n_out) + rng.random()) * len(y) / n_out).astype(np.int64)]] = 0

@@ -93,7 +93,7 @@ class Search:
         self._derived = Derived(run, options.limits, strategy.families)
         self._stacking = Stacking(strategy.families)
         self._wider = Wider(strategy.families)
-        self._refits = Refits(self.state, lambda: self.frontier, journal, budget, options.limits, problem.n_folds,
+        self._refits = Refits(self.state, lambda: self.frontier, journal, budget, options.limits,
                               by_clock=budget.bounded and not options.repeatable)  # fmt: skip
         self._whole: Whole | None = None  # proposes all that is still to be begun, once the search itself is over
         self.interrupted = False

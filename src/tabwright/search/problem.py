@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -33,7 +32,7 @@ class Problem:
     def n_folds(self) -> int:
         return len(self.valid)
 
-    @cached_property
+    @property
     def delivered(self) -> tuple[int, ...]:
         """Folds whose models make up what is delivered: all, or in an order of time the last.
 

@@ -36,25 +36,25 @@ class Refits:
 
     def __init__(
         self, state: State, frontier: Callable[[], Frontier], journal: Journal, budget: Budget,
-        limits: Mapping[str, float], n_folds: int, *, by_clock: bool,
+        limits: Mapping[str, float], *, by_clock: bool,
     ) -> None:  # fmt: skip
         self._state, self._frontier, self._journal, self._budget = state, frontier, journal, budget
-        self._limits, self._n_folds, self._by_clock = limits, n_folds, by_clock
+        self._limits, self._by_clock = limits, by_clock
         self._took = 0.0  # the longest that choosing has taken
         self._todo: list[Entry] | None = None  # still to be begun, once it is time
         self._begun: set[str] = set()
-        self._in_time = state.problem.in_time
 
     def next(self, n_threads: int, *, nothing_else: bool) -> FoldJob | None:
         """The next such fit; ``nothing_else``: the search has come to its end."""
         left = self._budget.left_for_search()
-        if (self._todo is None or self._in_time) and self._is_time(left, nothing_else):
-            self._todo = self._leading() if self._in_time else self._choose(left)
+        problem = self._state.problem
+        if (self._todo is None or problem.in_time) and self._is_time(left, nothing_else):
+            self._todo = self._leading() if problem.in_time else self._choose(left)
         while self._todo:
             entry = self._todo.pop(0)
             self._begun.add(entry.candidate.model_id)
             if entry.seconds / max(1, len(entry.scores)) < left:
-                params = refit_params(entry, self._n_folds) | self._correction(entry)
+                params = refit_params(entry, problem.n_folds) | self._correction(entry)
                 candidate = replace(entry.candidate, params=params)
                 return FoldJob(candidate, ALL_ROWS, min(left, DAY_S), n_threads)
         return None
@@ -63,8 +63,8 @@ class Refits:
         """What makes a model of logarithms right in the mean, as its folds have found it on rows left out."""
         if entry.candidate.params.get(TARGET) != LOGARITHM:
             return {}
-        shelf, run = Shelf(), self._state.run
-        models = [load_fold_model(run, entry.candidate.model_id, k, shelf).model for k in range(self._n_folds)]
+        shelf, run, folds = Shelf(), self._state.run, range(self._state.problem.n_folds)
+        models = [load_fold_model(run, entry.candidate.model_id, k, shelf).model for k in folds]
         return {CORRECTION: float(np.mean([getattr(m, CORRECTION) for m in models]))}
 
     def choose_again(self) -> None:

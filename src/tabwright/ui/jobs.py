@@ -120,6 +120,14 @@ class Jobs:
         except OSError:
             return ""
 
+    def head(self, job: Job) -> str:
+        """The beginning of what it has printed."""
+        try:
+            with (self._folder / f"{job.id}.log").open("rb") as file:
+                return file.read(LOG_TAIL).decode("utf-8", "replace")
+        except OSError:
+            return ""
+
     def why(self, job: Job) -> str:
         """What a failed job says: its last line that is no note."""
         lines = [line for line in self.log(job).splitlines() if line.strip() and not line.startswith("note:")]

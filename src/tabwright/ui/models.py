@@ -145,7 +145,7 @@ def server_of(jobs: Jobs, name: str) -> tuple[Job, str] | None:
     """The running server of a model and its address (empty while it starts), or None."""
     for job in jobs.about(f"model:{name}"):
         if job.kind == "serve" and job.state == RUNNING:
-            found = _SERVING.search(jobs.log(job, whole=True))
+            found = _SERVING.search(jobs.head(job))
             return job, found[1] if found else ""
     return None
 

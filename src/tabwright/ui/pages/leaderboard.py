@@ -107,8 +107,8 @@ class Leaderboard:
             self._draw(view)
         more = " Latency, size and intervals are being measured." if self.waits() else ""
         if self.extra and view.score is not None:
-            more += (f" The leader's score is the estimate for what is delivered, the mean of fold models, less what "
-                     f"having been chosen flatters it by; the search saw {view.score:.5f}.")  # fmt: skip
+            more += (f" The leader's score is the estimate for what is delivered, less what having been chosen "
+                     f"flatters it by; the search saw {view.score:.5f}.")  # fmt: skip
         n = len(view.audit.candidates)
         self.told.text = f"{n} candidates, best {view.metric} first." + more
 
