@@ -44,7 +44,7 @@ FIT_OPTIONS: Mapping[str, Option] = {
     "full_weighted_ensemble_additionally": ignored(False, "a second level leads where it is clearly better"),
     "dynamic_stacking": ignored(False, "a second level leads where it is clearly better"),
     "calibrate_decision_threshold": ignored("auto", "chosen wherever the metric reads labels"),
-    "num_cpus": used("auto", "n_jobs"), "num_gpus": ignored("auto", "processors are used"),
+    "num_cpus": used("auto", "n_jobs"), "num_gpus": ignored("auto", "only realmlp uses one, where there is one"),
     "fit_strategy": ignored("sequential", "folds run in parallel"),
     "memory_limit": used("auto", "max_memory_mib / 1024"),
     "callbacks": refused(None, "there is no callback"), "num_bag_folds": used(None, "nfolds"),

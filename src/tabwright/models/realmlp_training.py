@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ from torch import Tensor
 from torch.nn import functional as nn
 
 from tabwright.models.base import FitContext, Link, Sample
-from tabwright.models.epochs import Best
+from tabwright.models.cuda_recording import Recording
+from tabwright.models.epochs import Best, in_blocks, within
 from tabwright.models.fitting import log_loss, pinball_loss, prior
-from tabwright.models.realmlp import FittedRealMLP
-from tabwright.types import Floats, Ints, Params, Task
+from tabwright.models.realmlp import BOUND, FittedRealMLP
+from tabwright.types import Array, Floats, Ints, Params, Task
 
 BATCH = 256
 RATE = {Task.REGRESSION: 0.2, Task.BINARY: 0.04, Task.MULTICLASS: 0.04}
@@ -28,15 +30,25 @@ INIT_ROWS, INIT_PRIOR_ROWS = 2048, 10
 CYCLES = 4  # of the learning rate, each twice as long as the one before
 
 
+class Group(NamedTuple):
+    """Parameters that move alike."""
+
+    parameters: list[Tensor]
+    factor: float  # of the learning rate
+    decay: float  # of the weight decay
+
+
 class Trainer:
     """Parameters with their Adam moments; one ``epoch`` after the other."""
 
     def __init__(self, train: Sample, settings: Params, context: FitContext) -> None:
         self.rng = np.random.default_rng(context.seed)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.noise = torch.Generator(self.device).manual_seed(context.seed)  # of dropout
         self.context, self.settings = context, settings
-        self.y = torch.from_numpy(train.y.astype(np.int64 if context.task is Task.MULTICLASS else np.float32))
-        self.weight = None if train.weight is None else torch.from_numpy(train.weight.astype(np.float32))
-        self.X = torch.from_numpy(train.X)
+        self.y = self._tensor(train.y.astype(np.int64 if context.task is Task.MULTICLASS else np.float32))
+        self.weight = None if train.weight is None else self._tensor(train.weight.astype(np.float32))
+        self.X = self._tensor(train.X)
         self.bounds = (-math.inf, math.inf) if context.task.is_classification else (train.y.min(), train.y.max())
         self.activate = nn.selu if context.task.is_classification else nn.mish
         # small tables learn in smaller batches, so that as many epochs are steps enough
@@ -46,7 +58,16 @@ class Trainer:
         self.rate = RATE[context.task] * float(settings["rate_factor"]) * math.sqrt(in_batch / BATCH)
         with _threads(context.n_threads), torch.no_grad():
             self._make_parameters(train)
-        self.optimiser = torch.optim.AdamW(self._groups(), betas=(0.9, 0.95), fused=True)
+        self.groups = self._groups()
+        self.rows = torch.zeros(in_batch, dtype=torch.int64, device=self.device)
+        # of a step: learning rate and what weight decay leaves of parameters, by group; dropout, 1 / (1 - dropout)
+        self.now = torch.zeros(2 * len(self.groups) + 2, device=self.device)
+        on_gpu = self.device.type == "cuda"
+        self.optimiser = torch.optim.Adam(
+            [{"params": group.parameters} for group in self.groups], lr=self.now[0], betas=(0.9, 0.95), fused=True,
+            capturable=on_gpu,
+        )  # fmt: skip
+        self.step: Callable[[], None] = Recording(self._step, self.noise) if on_gpu else self._step
 
     # ---- parameters
 
@@ -58,19 +79,20 @@ class Trainer:
         self.waving: Ints = np.flatnonzero(inner.any(axis=0) & (low < 0))
         if len(self.waving) > MAX_WAVING:
             self.waving = self.waving[:0]
+        self.waved = self._tensor(self.waving)
         n = len(self.waving)
         limit = 1.0 / math.sqrt(N_WAVES)
         self.frequency = self._normal(n, 1, N_WAVES) * (2.0 * math.pi * float(self.settings["frequency"]))
         self.phase = self._uniform(math.pi, n, 1, N_WAVES)
         self.embed = self._uniform(limit, n, N_WAVES, N_EMBEDDED)
         self.embed_bias = self._uniform(limit, n, 1, N_EMBEDDED)
-        self.scale = torch.ones(width + n * N_EMBEDDED)
+        self.scale = torch.ones(width + n * N_EMBEDDED, device=self.device)
         hidden = [int(self.settings["width"])] * int(self.settings["depth"])
         sizes = [len(self.scale), *hidden, self.context.n_outputs]
         self.weights: list[Tensor] = []
         self.biases: list[Tensor] = []
-        self.mixes = [torch.ones(size) for size in hidden]
-        rows = self.rng.permutation(len(self.y))[:INIT_ROWS]
+        self.mixes = [torch.ones(size, device=self.device) for size in hidden]
+        rows = self._tensor(self.rng.permutation(len(self.y))[:INIT_ROWS])
         h = self._inputs(self.X[rows]) * self.scale
         for n_in, n_out in pairwise(sizes):
             h = self._add_layer(h, n_in, n_out)
@@ -89,39 +111,42 @@ class Trainer:
             factor = ((variance * len(z) + INIT_PRIOR_ROWS) / (len(z) + INIT_PRIOR_ROWS)).rsqrt()
             weights, z = weights * factor, z * factor
         shares = self.rng.exponential(size=(6, n_out))  # a point between six rows, another for each output
-        points = torch.gather(z, 0, torch.from_numpy(self.rng.integers(len(z), size=(6, n_out))))
-        bias = -(points * torch.from_numpy((shares / shares.sum(axis=0)).astype(np.float32))).sum(dim=0)
+        points = torch.gather(z, 0, self._tensor(self.rng.integers(len(z), size=(6, n_out))))
+        bias = -(points * self._tensor((shares / shares.sum(axis=0)).astype(np.float32))).sum(dim=0)
         self.weights.append(weights)
         self.biases.append(bias)
         return self.activate(z + bias)
 
     def _start(self, train: Sample) -> Tensor:
         if not self.context.task.is_classification:
-            return torch.zeros(1)
+            return torch.zeros(1, device=self.device)
         shares = prior(train.y, self.context.n_classes, train.weight)
         logits = np.log(shares[1:] / shares[:1]) if self.context.n_outputs == 1 else np.log(shares)
-        return torch.from_numpy(logits.astype(np.float32))
+        return self._tensor(logits.astype(np.float32))
 
     def _normal(self, *shape: int) -> Tensor:
-        return torch.from_numpy(self.rng.standard_normal(shape, np.float32))
+        return self._tensor(self.rng.standard_normal(shape, np.float32))
 
     def _uniform(self, limit: float, *shape: int) -> Tensor:
-        return torch.from_numpy(self.rng.uniform(-limit, limit, shape).astype(np.float32))
+        return self._tensor(self.rng.uniform(-limit, limit, shape).astype(np.float32))
+
+    def _tensor(self, values: Array) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
 
     def _parameters(self) -> Iterator[Tensor]:
         yield from (self.frequency, self.phase, self.embed, self.embed_bias, self.scale)
         yield from (*self.weights, *self.biases, *self.mixes)
 
-    def _groups(self) -> list[dict[str, object]]:
-        """Adam's groups; ``factor`` of the learning rate, ``decay`` of the weight decay."""
+    def _groups(self) -> list[Group]:
         last = 2.0 if self.context.task is Task.BINARY else 1.0  # as the difference of two logits moves
         embeddings = [p for p in (self.frequency, self.phase, self.embed, self.embed_bias) if p.numel()]
-        groups: list[tuple[list[Tensor], float, float]] = [
-            (embeddings, EMBEDDING_RATE, 1.0), ([self.scale], SCALE_RATE, 1.0), (self.mixes, MIX_RATE, 1.0),
-            (self.weights[:-1], 1.0, 1.0), (self.weights[-1:], last, 1.0 / last),
-            (self.biases[:-1], BIAS_RATE, 0.0), (self.biases[-1:], BIAS_RATE * last, 0.0),
+        groups = [
+            Group(embeddings, EMBEDDING_RATE, 1.0), Group([self.scale], SCALE_RATE, 1.0),
+            Group(self.mixes, MIX_RATE, 1.0), Group(self.weights[:-1], 1.0, 1.0),
+            Group(self.weights[-1:], last, 1.0 / last),
+            Group(self.biases[:-1], BIAS_RATE, 0.0), Group(self.biases[-1:], BIAS_RATE * last, 0.0),
         ]  # fmt: skip
-        return [{"params": p, "factor": factor, "decay": decay} for p, factor, decay in groups if p]
+        return [group for group in groups if group.parameters]
 
     # ---- training
 
@@ -130,45 +155,61 @@ class Trainer:
         return max(1, len(self.y) // self.batch)
 
     def epoch(self, done: float, per_step: float, deadline: float) -> bool:
-        order = torch.from_numpy(self.rng.permutation(len(self.y)))
+        order = self._tensor(self.rng.permutation(len(self.y)))
+        course = self._tensor(self._course(np.minimum(done + per_step * np.arange(self.steps_per_epoch), 1.0)))
         with _threads(self.context.n_threads):
-            for i in range(self.steps_per_epoch):
-                share = min(done + i * per_step, 1.0)
-                self._step(order[i * self.batch : (i + 1) * self.batch], share)
+            for i, now in enumerate(course):
+                self.now.copy_(now)
+                self.rows.copy_(order[i * self.batch : (i + 1) * self.batch])
+                self.step()
                 if time.monotonic() > deadline:
                     return False
         return True
 
-    def _step(self, rows: Tensor, share: float) -> None:
-        rate, flat = self.rate * rate_share(share), flat_then_falling(share)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["factor"]
-            group["weight_decay"] = float(self.settings["weight_decay"]) * flat * group["decay"]
-        scores = self._scores(self.X[rows], float(self.settings["dropout"]) * flat)
-        losses = self._losses(scores, self.y[rows])
-        loss = losses.mean() if self.weight is None else (losses * self.weight[rows]).mean()
+    def _course(self, shares: Floats) -> Floats:
+        """What a step at each share of the course goes by, float32: see ``now``."""
+        rate, flat = self.rate * rate_share(shares)[:, None], flat_then_falling(shares)[:, None]
+        rates = rate * np.array([group.factor for group in self.groups])
+        decay = float(self.settings["weight_decay"]) * np.array([group.decay for group in self.groups])
+        dropout = float(self.settings["dropout"]) * flat
+        return np.hstack([rates, 1.0 - rates * decay * flat, dropout, 1.0 / (1.0 - dropout)]).astype(np.float32)
+
+    def _step(self) -> None:
+        """By the rows and rates that lie in ``rows`` and ``now``."""
+        n = len(self.groups)
+        rates, kept = self.now[:n], self.now[n : 2 * n]
+        scores = self._scores(self.X[self.rows], (self.now[-2], self.now[-1]))
+        losses = self._losses(scores, self.y[self.rows])
+        loss = losses.mean() if self.weight is None else (losses * self.weight[self.rows]).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            for group, by in zip(self.groups, kept, strict=True):
+                if group.decay:
+                    torch._foreach_mul_(group.parameters, by)
+        for adams, rate in zip(self.optimiser.param_groups, rates, strict=True):
+            adams["lr"] = rate
         self.optimiser.step()
 
     def _inputs(self, X: Tensor) -> Tensor:
         """The columns, and what is made of the cosines of each number."""
         if not len(self.waving):
             return X
-        waves = torch.cos(X[:, self.waving].T[:, :, None] * self.frequency + self.phase)
+        waves = torch.cos(X[:, self.waved].T[:, :, None] * self.frequency + self.phase)
         embedded = torch.baddbmm(self.embed_bias, waves, self.embed)
         return torch.cat([X, embedded.permute(1, 0, 2).reshape(len(X), -1)], dim=1)
 
-    def _scores(self, X: Tensor, dropout: float) -> Tensor:
-        h, gain = self._inputs(X) * self.scale, 1.0
+    def _scores(self, X: Tensor, dropout: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Raw scores; ``dropout``: its probability, and what keeps the mean of what it leaves."""
+        h = self._inputs(X) * self.scale
         for weights, bias, mix in zip(self.weights, self.biases, self.mixes, strict=False):
-            z = torch.addmm(bias, h, weights, alpha=gain / math.sqrt(len(weights)))
+            z = torch.addmm(bias, h, weights, alpha=1.0 / math.sqrt(len(weights)))
             h = torch.lerp(z, self.activate(z), mix)
-            if dropout > 0.0:
-                h = h * torch.from_numpy((self.rng.random(h.shape, np.float32) >= dropout).astype(np.float32))
-                gain = 1.0 / (1.0 - dropout)
+            if dropout is not None and self.settings["dropout"]:
+                probability, gain = dropout
+                h = h * ((torch.rand(h.shape, generator=self.noise, device=self.device) >= probability) * gain)
         last = self.weights[-1]
-        return torch.addmm(self.biases[-1], h, last, alpha=gain / math.sqrt(len(last)))
+        return torch.addmm(self.biases[-1], h, last, alpha=1.0 / math.sqrt(len(last)))
 
     def _losses(self, scores: Tensor, y: Tensor) -> Tensor:
         task, quantile = self.context.task, self.context.quantile
@@ -184,10 +225,16 @@ class Trainer:
             return torch.maximum(quantile * error, (quantile - 1.0) * error)
         return error * error
 
+    def _clipped(self, X: Floats) -> Floats:
+        """Raw scores as the fitted network gives them."""
+        scores = _array(self._scores(self._tensor(within(X, BOUND))))
+        return np.clip(scores, np.float32(self.bounds[0]), np.float32(self.bounds[1]))
+
     # ---- what the loop asks
 
     def loss(self, valid: Sample) -> float:
-        raw = self.snapshot().predict(valid.X)
+        with _threads(self.context.n_threads), torch.no_grad():
+            raw = in_blocks(self._clipped, valid.X, self.context.n_outputs)
         if self.context.quantile is not None:
             return pinball_loss(raw, valid.y, valid.weight, self.context.quantile)
         return log_loss(raw, valid.y, valid.weight, self.context.task)
@@ -218,14 +265,14 @@ class Trainer:
         )  # fmt: skip
 
 
-def rate_share(share: float) -> float:
-    """The learning rate at a share of the course, of its highest: cosine cycles, each twice as long as the last."""
-    return 0.5 * (1.0 - math.cos(2.0 * math.pi * math.log2(1.0 + (2**CYCLES - 1) * share)))
+def rate_share(shares: Floats) -> Floats:
+    """The learning rate at shares of the course, of its highest: cosine cycles, each twice as long as the last."""
+    return np.asarray(0.5 * (1.0 - np.cos(2.0 * np.pi * np.log2(1.0 + (2**CYCLES - 1) * shares))))
 
 
-def flat_then_falling(share: float) -> float:
+def flat_then_falling(shares: Floats) -> Floats:
     """Of dropout and weight decay: whole in the first half of the course, a falling cosine in the second."""
-    return 1.0 if share < 0.5 else 0.5 * (1.0 + math.cos(math.pi * (2.0 * share - 1.0)))
+    return np.where(shares < 0.5, 1.0, 0.5 * (1.0 + np.cos(np.pi * (2.0 * shares - 1.0))))
 
 
 def _cycle(share: float) -> int:
@@ -234,7 +281,7 @@ def _cycle(share: float) -> int:
 
 
 def _array(tensor: Tensor) -> Floats:
-    return np.asarray(tensor.detach().numpy())
+    return np.asarray(tensor.detach().cpu().numpy())
 
 
 @contextmanager
