@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from typing import Any
@@ -24,6 +24,8 @@ It need not be given with a validation sample, where training stops by itself; a
 ``n_iterations`` that the folds' models found.
 """
 MAX_ROUNDS = 4000
+ASK_SHARE = 0.2  # of the time for a fit, after which what scoring takes is measured
+FREE_SHARE = 0.1  # of the time for a fit, that is left for scoring after it anyway
 ROUNDS_WITHOUT_VALID = 300
 
 
@@ -93,11 +95,19 @@ class Stopper:
     Patience is counted from the last gain of at least 0.01 % of the score, so that a long tail of gains without
     meaning does not eat the time; the best round is the best nevertheless. Training also stops when another
     round as long as the longest of the last ones would end after the deadline.
+
+    ``scoring`` gives the seconds that writing the model as it is and predicting the validation rows would take. It is
+    asked once, when a part of the time is over; what that will be of the final model is kept free.
     """
 
-    def __init__(self, context: FitContext, rounds_of_patience: int) -> None:
-        self._context, self._patience = context, rounds_of_patience
+    def __init__(
+        self, context: FitContext, rounds_of_patience: int, scoring: Callable[[], float] | None = None
+    ) -> None:
+        self._context, self._patience, self._scoring = context, rounds_of_patience, scoring
         self._last = time.monotonic()
+        self._ask_at = self._last + ASK_SHARE * context.seconds_left()
+        self._free = FREE_SHARE * context.seconds_left() if math.isfinite(context.deadline) else 0.0
+        self._scoring_per_round = 0.0
         self._longest = 0.0
         self._mark, self._mark_round = math.inf, 0
         self._best = math.inf
@@ -111,7 +121,11 @@ class Stopper:
         self._longest = took / 3 if self.rounds == 0 else max(took, 0.9 * self._longest)
         self._last = now
         self.rounds += 1
-        out_of_time = self._context.seconds_left() <= self._longest
+        if self._scoring is not None and now >= self._ask_at:
+            self._scoring_per_round, self._scoring = self._scoring() / self.rounds, None
+            self._last = time.monotonic()
+        after = max(0.0, self._scoring_per_round * self.rounds - self._free)
+        out_of_time = self._context.seconds_left() <= self._longest + after
         if score is None:
             self.best_round = self.rounds
             return out_of_time

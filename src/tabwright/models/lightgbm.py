@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ OBJECTIVES = {
     Task.MULTICLASS: ("multiclass", "multi_logloss"),
 }
 MAX_ROW_WISE = 300
+SCORED_ROWS = 1000
 IDLE_ROUNDS = 20  # in a row without a split, after which there is none to be found
 MISSING_ZERO, MISSING_NAN = 1, 2  # LightGBM's decision_type: bit 0 categorical, bit 1 default left, bits 2-3 missing
 
@@ -182,13 +184,24 @@ def fit(train: Sample, valid: Sample | None, params: Params, context: FitContext
         if held_out is not None:
             booster.add_valid(held_out, "valid")
         best = _boost(booster, held_out is not None, max_rounds(params, valid),
-                      Stopper(context, patience(settings["learning_rate"])))  # fmt: skip
+                      Stopper(context, patience(settings["learning_rate"]),
+                              None if valid is None else partial(_scoring, booster, valid.X)))  # fmt: skip
     except lightgbm.basic.LightGBMError as error:
         raise FitError(f"LightGBM refused: {error}") from error
     if best == 0:
         raise FitError("the loss was not a finite number from the first round on")
     text = booster.model_to_string(num_iteration=best)
     return FittedLightGBM(text, context.n_outputs, best, LINKS[context.task])
+
+
+def _scoring(booster: Any, X: Floats) -> float:
+    """Seconds that writing the model and predicting all rows would take, by some of the rows."""
+    start = time.monotonic()
+    written = FittedLightGBM(booster.model_to_string(), 1, 0, Link.IDENTITY)._booster
+    some = X[:: max(1, len(X) // SCORED_ROWS)]
+    made = time.monotonic()
+    written.predict(some, raw_score=True, num_threads=1)
+    return made - start + (time.monotonic() - made) * len(X) / len(some)
 
 
 def _boost(booster: Any, judged: bool, n_rounds: int, stopper: Stopper) -> int:

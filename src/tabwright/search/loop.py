@@ -226,7 +226,9 @@ class Search:
         todo = [k for k in range(self.problem.n_folds) if k not in entry.scheduled]
         if not todo or entry.status != "running":
             return None
-        limit = self._pace.limit(len(todo))
+        model_id = entry.candidate.model_id
+        running = sum(job.candidate.model_id == model_id for job in self.engine.running())
+        limit = self._pace.limit(len(todo), running)
         if limit < MIN_FOLD_S:
             return None
         entry.scheduled.add(todo[0])

@@ -47,9 +47,9 @@ class Pace:
         """A fold of the family took so long."""
         self._seconds.setdefault(family, []).append(seconds)
 
-    def limit(self, folds_left: int) -> float:
-        """Seconds for one fold such that the candidate's remaining folds can all end in time."""
-        share = self._budget.left_for_search() / self._rounds(folds_left)
+    def limit(self, folds_left: int, running: int = 0) -> float:
+        """Seconds for one fold such that the candidate's remaining folds, and those that run, can all end in time."""
+        share = self._budget.left_for_search() / self._rounds(folds_left + running)
         if not self._seconds:  # nothing is known yet: the first candidate may not eat the whole budget
             share *= 0.4 if self._n_folds > 1 else 0.5
         elif not self.is_sure:  # what comes after a fit may take longer than its share on a busy machine
