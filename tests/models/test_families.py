@@ -164,6 +164,18 @@ def test_stopper_counts_patience_from_the_last_gain_that_matters():
     assert Stopper(samples.context(View.TREES, Task.BINARY), 3).stop(float("nan"))
 
 
+@pytest.mark.parametrize(("scoring", "rounds"), [(None, 99), (lambda: 10.0, 73)])
+def test_stopper_keeps_time_for_scoring(monkeypatch, scoring, rounds):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    stopper = Stopper(dataclasses.replace(samples.context(View.TREES, Task.BINARY), deadline=100.0), 1000, scoring)
+    for n in range(1, 101):
+        now[0] += 1.0
+        if stopper.stop(1.0 / n):
+            break
+    assert n == rounds  # asked after 20 rounds: half a second a round, of which 10 s in all are free anyway
+
+
 def test_storable_refuses_library_objects():
     assert is_storable((1, "a", None, {"b": np.zeros(2)}))
     assert not is_storable(np.array([object()]))

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tabwright.meta.portfolio import Entry, Portfolio, shipped
 from tabwright.models import FAMILIES, family
 from tabwright.pipeline import AS_IS, FEATURES, FULL, LOGARITHM, PLAIN, SEEN, TARGET, TEXT, UNSEEN
 from tabwright.search.budget import Budget
+from tabwright.search.pace import Pace
 from tabwright.search.policy import fold_seconds, folds_for, holdout_share, training_rows
 from tabwright.search.portfolio import MANY_CLASSES_ORDER, ORDER, families_for, like_measured, portfolio
 from tabwright.search.strategy import Strategy
@@ -159,6 +161,12 @@ def test_the_budget_counts_down_and_keeps_its_reserve():
     budget = Budget(10.0, reserve_s=2.0)
     assert 9.5 < budget.left() <= 10.0 and budget.left() - budget.left_for_search() == pytest.approx(2.0, abs=1e-3)
     assert np.isinf(Budget(float("inf")).left())
+
+
+def test_a_folds_limit_counts_the_folds_that_run():
+    pace = Pace(3, SimpleNamespace(n_workers=2), Budget(1000.0), None)
+    assert pace.limit(2, running=1) == pytest.approx(pace.limit(2) / 2.0, rel=0.01)
+    assert pace.limit(1, running=1) == pytest.approx(pace.limit(1), rel=0.01)
 
 
 def test_a_family_that_is_stopped_is_given_up_but_boosting_goes_on():
