@@ -106,7 +106,7 @@ class Stopper:
         self._context, self._patience, self._scoring = context, rounds_of_patience, scoring
         self._last = time.monotonic()
         self._ask_at = self._last + ASK_SHARE * context.seconds_left()
-        self._free = FREE_SHARE * context.seconds_left() if math.isfinite(context.deadline) else 0.0
+        self._free = FREE_SHARE * context.seconds_left()
         self._scoring_per_round = 0.0
         self._longest = 0.0
         self._mark, self._mark_round = math.inf, 0
