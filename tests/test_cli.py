@@ -187,7 +187,7 @@ def test_kill_minus_nine_loses_no_finished_fold(csv, tmp_path):
     journal = RunDir(path).journal()
     before = [(f.model_id, f.fold, f.score) for f in journal.folds() if f.status == "ok"]
     journal.close()
-    done = tabwright("resume", path, "--extra-secs", 8)
+    done = tabwright("resume", path, "--extra-secs", 5)
     assert done.returncode == 0, done.stderr
     journal = RunDir(path).journal()
     after = [(f.model_id, f.fold, f.score) for f in journal.folds() if f.status == "ok"]

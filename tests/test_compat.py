@@ -69,7 +69,7 @@ mojo = aml.leader.download_mojo(path=".")
 
 @pytest.fixture
 def short(monkeypatch, tmp_path):
-    monkeypatch.setenv(CAP, "15")
+    monkeypatch.setenv(CAP, "8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -149,7 +149,8 @@ def test_limits_that_nothing_keeps_lead_with_the_nearest_and_say_so():
 
 def test_runs_under_limits_resume_with_their_choice(tmp_path):
     X, y = waves(400)
-    options = {"nfolds": 2, "progress": False, "export_checkpoints_dir": tmp_path / "run", "n_jobs": 2}
+    options = {"nfolds": 2, "progress": False, "export_checkpoints_dir": tmp_path / "run", "n_jobs": 2,
+               "include_families": ["lightgbm", "extra_trees", "linear"]}  # fmt: skip
     made = AutoMLRegressor(max_runtime_secs=None, max_models=5, constraints={"latency_us": 80}, **options).fit(X, y)
     opened = AutoMLRegressor.open(tmp_path / "run")
     assert opened._finished.design == made._finished.design
@@ -204,7 +205,8 @@ def test_command_line(tmp_path, capsys):
     X.assign(y=y).to_csv(data, index=False)
     run = str(tmp_path / "run")
     fit = ["fit", str(data), "--target", "y", "--out", run, "--max-models", "4", "--nfolds", "2", "--quiet",
-           "--max-runtime-secs", "60", "--max-size-mib", "3", "--objectives", "score,latency_us"]  # fmt: skip
+           "--max-runtime-secs", "60", "--max-size-mib", "3", "--objectives", "score,latency_us",
+           "--include-families", "lightgbm,extra_trees,linear"]  # fmt: skip
     assert main(fit) == 0
     capsys.readouterr()
     assert main(["select", run, "--plot", str(tmp_path / "f.svg")]) == 0

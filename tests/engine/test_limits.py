@@ -145,7 +145,7 @@ import time, pandas as pd
 assert abs(time.time() - time.time()) + abs(time.time() - time.time()) + abs(time.time() - time.time()) > 60
 from tabwright import AutoMLRegressor
 start = time.monotonic()
-aml = AutoMLRegressor(max_runtime_secs=12, n_jobs=2, progress=False, export_checkpoints_dir={str(tmp_path / "run")!r})
+aml = AutoMLRegressor(max_runtime_secs=8, n_jobs=2, progress=False, export_checkpoints_dir={str(tmp_path / "run")!r})
 aml.fit(pd.read_parquet({str(tmp_path / "table.parquet")!r}), target="y")
 print(time.monotonic() - start, len(aml.leader.members))
 """
@@ -154,11 +154,11 @@ print(time.monotonic() - start, len(aml.leader.members))
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seconds, members = done.stdout.split()
-    assert 9 < float(seconds) < 13.5 and int(members) > 0
+    assert 5 < float(seconds) < 9.5 and int(members) > 0
     folds = RunDir(tmp_path / "run").read_journal().folds()
-    assert all(0 < f.seconds < 12 for f in folds)
+    assert all(0 < f.seconds < 8 for f in folds)
     spread = max(f.started + f.seconds for f in folds) - min(f.started for f in folds)
-    assert 0 < spread < 14  # the record itself does not jump
+    assert 0 < spread < 10  # the record itself does not jump
 
 
 # --- signals --------------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ STAGES = {
 ])  # fmt: skip
 def test_a_signal_in_any_stage_ends_in_order(stage, how, large, small, tmp_path):
     path = tmp_path / "run"
-    process = start(large if stage == "reading" else small, path, 10 if stage == "ending" else 120)
+    process = start(large if stage == "reading" else small, path, 7 if stage == "ending" else 120)
     wait(lambda: STAGES[stage](path))
     os.killpg(process.pid, how)  # to the whole group, as a terminal and an init system send it
     out, err = process.communicate(timeout=60)
@@ -251,7 +251,7 @@ def test_a_worker_terminated_from_outside_is_recorded_and_replaced(tmp_path):
 
     data().to_csv(tmp_path / "table.csv", index=False)
     path = tmp_path / "run"
-    process = start(tmp_path / "table.csv", path, 14)
+    process = start(tmp_path / "table.csv", path, 10)
     wait(lambda: STAGES["first fold"](path))
     for child in psutil.Process(process.pid).children():
         if "tabwright.engine.worker" in " ".join(child.cmdline()):

@@ -194,11 +194,11 @@ def test_a_newer_format_is_refused(run):
 
 
 def test_disk_use_stays_bounded_and_nothing_that_leads_is_lost(tmp_path):
-    frame = data(1500)
-    free = fitted(tmp_path / "free", frame, max_models=8)
+    frame = data(900)
+    free = fitted(tmp_path / "free", frame, max_models=6)
     size = RunDir(tmp_path / "free").size_mib()
     limit = 0.9 * size
-    made = fitted(tmp_path / "bound", frame, max_models=8, max_disk_mib=limit)
+    made = fitted(tmp_path / "bound", frame, max_models=6, max_disk_mib=limit)
     run = RunDir(tmp_path / "bound")
     journal = run.read_journal()
     assert run.size_mib() <= limit

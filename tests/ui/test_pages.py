@@ -27,7 +27,7 @@ from tabwright.testing.clusters import LoopbackCluster
 from tabwright.ui.tables import Source, Tables
 from tabwright.ui.workspace import Workspace
 
-SECONDS = 12
+SECONDS = 8
 SLOW = 60_000  # milliseconds; the machine may be busy
 MENU = ("/", "/data", "/runs", "/new", "/models", "/notebook", "/machine")
 
