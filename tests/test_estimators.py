@@ -136,6 +136,16 @@ def test_every_kind_of_frame_predicts_alike(regressor, frame):
         np.testing.assert_array_equal(regressor.predict(other), expected)
 
 
+@pytest.mark.parametrize("dtypes", ["as they are", "nullable", "objects"])
+def test_one_row_is_scored_as_among_others(regressor, frame, dtypes):
+    X = frame.drop(columns=["grade", "level", "price"]).head(40)
+    X = X.convert_dtypes() if dtypes == "nullable" else X.astype(object) if dtypes == "objects" else X
+    alone = [regressor.predict(X.iloc[[k]]) for k in range(len(X))]
+    np.testing.assert_allclose(np.concatenate(alone), regressor.predict(X), rtol=1e-12)
+    with pytest.raises(UserError, match=r"'amount'.*'shop'"):
+        regressor.predict(X.head(1)[["count"]])
+
+
 def test_missing_columns_are_named(regressor, frame):
     with pytest.raises(UserError, match=r"'amount'.*'shop'"):
         regressor.predict(frame.drop(columns=["amount", "shop"]))

@@ -31,6 +31,7 @@ from tabwright.metrics import full_proba
 from tabwright.progress import observer_for
 from tabwright.reasons import MAX_ROWS
 from tabwright.results import Results
+from tabwright.rows import single_row
 from tabwright.runtime import named
 from tabwright.search.budget import Budget
 from tabwright.store.run_dir import RunDir
@@ -183,7 +184,11 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         return finished
 
     def _table(self, X: Any) -> Table:
-        schema, frame = self._fitted().schema, read_table(X)
+        schema = self._fitted().schema
+        row = single_row(X, schema) if hasattr(X, "iloc") else None
+        if row is not None:
+            return Table.from_matrices(schema, *self._fitted().encode_row(row))
+        frame = read_table(X)
         if not has_names(X) and frame.shape[1] != self.n_features_in_:
             raise DataError(
                 f"X has {frame.shape[1]} features, but {type(self).__name__} is expecting "

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -22,6 +23,7 @@ from tabwright.export import Package, in_memory, serialise
 from tabwright.metrics import best_threshold, evaluate
 from tabwright.objectives.design import Design
 from tabwright.pipeline import Ensemble
+from tabwright.rows import RowEncoder
 from tabwright.schema import Schema
 from tabwright.search.assemble import assemble
 from tabwright.search.frontier import Frontier
@@ -55,6 +57,11 @@ class Finished:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_scorer": None, "_frontier": None}  # made anew when needed
+
+    @cached_property
+    def encode_row(self) -> RowEncoder:
+        """Single rows in canonical form."""
+        return RowEncoder(self.schema)
 
     def scorer(self) -> Callable[[Table], Floats]:
         """What predicts: the exported graph in memory, many times faster on single rows than the Python models.

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from tabwright import coerce
 from tabwright.errors import DataError
 from tabwright.names import clean_names
-from tabwright.schema import Schema
-from tabwright.types import Array
+from tabwright.schema import Column, Schema, require_columns
+from tabwright.types import Array, Floats, Kind, Strings
+
+_MISSING = frozenset(coerce.MISSING_STRINGS)
 
 
 def single_row(X: Any, schema: Schema) -> dict[str, Any] | None:
@@ -33,6 +36,45 @@ def single_row(X: Any, schema: Schema) -> dict[str, Any] | None:
     if not (X.columns.is_unique and all(type(name) is str and name in wanted for name in names)):
         names = clean_names(names)[0]
     return dict(zip(names, X.to_numpy(dtype=object)[0].tolist(), strict=True))
+
+
+class RowEncoder:
+    """Single rows in canonical form: what :func:`tabwright.schema.encode` gives, without arrays for every column."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._numeric = tuple((c.name, c.kind is not Kind.DATETIME, c) for c in schema.numeric)
+        self._strings = tuple((c.name, c) for c in schema.strings)
+
+    def __call__(self, row: Mapping[Any, Any]) -> tuple[Floats, Strings]:
+        """Numbers, float64 (1, P), and strings, object (1, Q), of a row by column name; DataError for missing ones."""
+        try:
+            numbers = np.array([[
+                # a plain finite number needs no conversion; x - x is 0 for all but infinities and NaN
+                value if type(value := row[name]) is float and plain and value - value == 0.0
+                else _number(value, column) for name, plain, column in self._numeric
+            ]])  # fmt: skip
+            strings = np.array([[_string(row[name], column) for name, column in self._strings]], dtype=object)
+        except KeyError:
+            require_columns(row, self._schema)
+            raise
+        return numbers, strings
+
+
+def _number(value: Any, column: Column) -> float:
+    kind = type(value)
+    if value is None or (kind is float and value - value != 0.0):  # missing, NaN or infinite
+        return np.nan
+    if (kind is int and -(2**53) <= value <= 2**53) or (kind is bool and column.kind is not Kind.DATETIME):
+        return float(value)
+    return float(column.numbers([value])[0])
+
+
+def _string(value: Any, column: Column) -> str:
+    if type(value) is str and value.isascii():
+        text = value.strip()
+        return "" if text in _MISSING else text
+    return str(coerce.strings([value], column.name)[0])
 
 
 def _named(values: list[Any], schema: Schema) -> dict[str, Any]:

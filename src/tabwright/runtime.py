@@ -16,20 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from tabwright import coerce, ort, reasons, seal
+from tabwright import ort, reasons, seal
 from tabwright.conformal import Conformal, decide, required
 from tabwright.errors import DataError, MissingExtraError, ModelFileError
-from tabwright.rows import columns_of, single_row
-from tabwright.schema import Column, Schema, encode, require_columns
+from tabwright.rows import RowEncoder, columns_of, single_row
+from tabwright.schema import Schema, encode
 from tabwright.shapley import Rows
-from tabwright.types import Array, Bools, Floats, Kind, Strings
+from tabwright.types import Array, Bools, Floats, Strings
 
 METADATA_KEY = "tabwright"
 FORMAT = 1
 CHUNK_ROWS = 20_000
 """Rows scored at once: bounds the memory of intermediate results."""
 _SCALARS = (int, float, str, bool, type(None), np.generic)
-_MISSING = frozenset(coerce.MISSING_STRINGS)
 
 
 class Model:
@@ -59,8 +58,7 @@ class Model:
         inputs = {i.name for i in session.get_inputs()}
         self.outputs = tuple(o.name for o in session.get_outputs())
         self._takes_numbers, self._takes_strings = "numbers" in inputs, "strings" in inputs
-        self._numeric = tuple((c.name, c.kind is not Kind.DATETIME, c) for c in self.schema.numeric)
-        self._strings = tuple((c.name, c) for c in self.schema.strings)
+        self._encode_row = RowEncoder(self.schema)
         self._is_classifier = self.classes_ is not None
         # the label output spells classes as whole numbers (where int64 holds them) or strings: back to positions
         known = enumerate(metadata.get("classes") or ())
@@ -254,38 +252,7 @@ class Model:
 
     def encode_row(self, row: Mapping[Any, Any]) -> dict[str, Array]:
         """As :meth:`encode`, of one row by column name."""
-        feeds: dict[str, Array] = {}
-        try:
-            if self._takes_numbers:
-                feeds["numbers"] = np.array([[
-                    # a plain finite number needs no conversion; x - x is 0 for all but infinities and NaN
-                    value if type(value := row[name]) is float and plain and value - value == 0.0
-                    else _number(value, column) for name, plain, column in self._numeric
-                ]])  # fmt: skip
-            if self._takes_strings:
-                feeds["strings"] = np.array([[
-                    _string(row[name], column) for name, column in self._strings
-                ]], dtype=object)  # fmt: skip
-        except KeyError:
-            require_columns(row, self.schema)
-            raise
-        return feeds
-
-
-def _number(value: Any, column: Column) -> float:
-    kind = type(value)
-    if value is None or (kind is float and value - value != 0.0):  # missing, NaN or infinite
-        return np.nan
-    if (kind is int and -(2**53) <= value <= 2**53) or (kind is bool and column.kind is not Kind.DATETIME):
-        return float(value)
-    return float(column.numbers([value])[0])
-
-
-def _string(value: Any, column: Column) -> str:
-    if type(value) is str and value.isascii():
-        text = value.strip()
-        return "" if text in _MISSING else text
-    return str(coerce.strings([value], column.name)[0])
+        return self._feeds(*self._encode_row(row))
 
 
 def named(classes: Array, codes: Array) -> Array:
