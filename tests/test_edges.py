@@ -65,6 +65,30 @@ def test_zeros_of_a_target_stay_zeros():
     assert (made._finished.problem.user_y(np.arange(200)) == 0).sum() == 20
 
 
+@pytest.mark.parametrize("family", ["linear", "lightgbm"])
+def test_the_absolute_error_asks_for_medians(family):
+    X = frame(1500)
+    y = X.x + np.random.default_rng(4).exponential(3.0, 1500) - 2.0
+    found = {}
+    for metric in ("mae", "rmse"):
+        made = AutoMLRegressor(**QUICK | {"include_families": [family]}, sort_metric=metric, nfolds=2)
+        quiet(made, X, y)
+        found[metric] = made.predict(X)
+    assert abs(np.mean(y < found["mae"]) - 0.5) < 0.06 < abs(np.mean(y < found["rmse"]) - 0.5)
+    assert np.abs(y - found["mae"]).mean() < 0.97 * np.abs(y - found["rmse"]).mean()
+
+
+def test_the_unit_of_weights_changes_nothing():
+    X = frame(600).assign(town=[f"town {k}" for k in np.random.default_rng(5).integers(0, 60, 600)])
+    y = X.x + (X.town.str[-1] == "1")
+    weight = np.random.default_rng(6).uniform(0.5, 1.5, 600)
+    options = QUICK | {"max_models": 2, "include_families": ["linear", "xgboost"], "nfolds": 2}
+    made = [AutoMLRegressor(**options) for _ in range(2)]
+    for one, unit in zip(made, (1.0, 2.0**-14), strict=True):
+        quiet(one, X, y, sample_weight=unit * weight)
+    np.testing.assert_allclose(made[0].predict(X), made[1].predict(X), rtol=1e-6, atol=1e-6)
+
+
 def test_rows_of_weight_0_are_as_good_as_absent():
     X, weight = frame(200), np.ones(200)
     y = X.x * 2 + X.z

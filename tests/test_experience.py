@@ -63,6 +63,15 @@ def test_runs_are_learned_from_and_tell_nothing_of_the_data(store, capsys):
     assert shown.count("regression") == 2 and "400 rows" in shown
 
 
+def test_forests_are_learned_from(store):
+    X, y = people()
+    AutoMLRegressor(include_families=["extra_trees"], max_runtime_secs=None, max_models=1, progress=False).fit(X, y)
+    learned = Experience(str(store))
+    (run,) = learned.all()
+    learned.close()
+    assert {r.family for r in run.results} == {"extra_trees"} and "n_estimators" in run.results[0].params
+
+
 def test_it_can_be_switched_off(store, monkeypatch, capsys):
     fit(warm_start=False)
     assert not store.exists()

@@ -8,7 +8,8 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "tabwright"
 LAYERS = (
     ("errors", "types", "clock", "interrupts", "datasets", "__init__"),
-    ("space", "seal", "codec", "timestamps", "names", "ort", "database", "shapley", "charts", "conformal", "lean"),
+    ("space", "seal", "codec", "timestamps", "names", "ort", "database", "shapley", "charts", "conformal", "lean",
+     "subsample"),
     ("plugins",),
     ("coerce", "signature"),
     ("schema",),

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabwright.onnx.graph import Graph
+from tabwright.subsample import subsample
 from tabwright.types import Array, Floats, Task
 
 LEAST = 1e-12  # probabilities are not told apart below
 MIN_ROWS, MAX_ROWS = 500, 20_000
+MIN_OF_A_CLASS = 10  # in either half, of two classes: of fewer, a shift of all odds can't be told from chance
 MAX_CELLS = 400_000  # rows x classes
 WORTHWHILE = 0.002  # of the log loss, that it must lower on rows that it was not fitted to
 SLOPES = (0.3, 3.0)
@@ -66,12 +68,14 @@ def calibrate(y: Array, prediction: Floats, weight: Floats | None = None, seed: 
     weight : float64, shape (n_rows,), optional
     seed : int
     """
-    n = len(y)
-    if n < MIN_ROWS:
+    if len(y) < MIN_ROWS:
         return None
-    most = max(MIN_ROWS, min(MAX_ROWS, MAX_CELLS // prediction.shape[1]))
-    rows = np.random.default_rng(seed).permutation(n)[:most]
-    halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    rows, weight = subsample(y, max(MIN_ROWS, min(MAX_ROWS, MAX_CELLS // prediction.shape[1])), weight, seed)
+    y, prediction = y[rows], prediction[rows]
+    order = np.random.default_rng(seed).permutation(len(y))
+    halves = order[: len(y) // 2], order[len(y) // 2 :]
+    if prediction.shape[1] == 1 and min(np.bincount(y[half], minlength=2).min() for half in halves) < MIN_OF_A_CLASS:
+        return None
     before = after = 0.0
     for own, other in (halves, halves[::-1]):
         found = _fit(*_take(own, y, prediction, weight))
@@ -80,7 +84,7 @@ def calibrate(y: Array, prediction: Floats, weight: Floats | None = None, seed: 
         after += _loss(taken[0], found.apply(taken[1]), taken[2])
     if not after < (1.0 - WORTHWHILE) * before:
         return None
-    return _fit(*_take(rows, y, prediction, weight))
+    return _fit(y, prediction, weight)
 
 
 def _take(rows: Array, y: Array, prediction: Floats, weight: Floats | None) -> tuple[Array, Floats, Floats | None]:

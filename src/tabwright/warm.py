@@ -14,6 +14,7 @@ from tabwright.data.table import Table
 from tabwright.errors import OptionError, UserError
 from tabwright.features.screen import Interactions
 from tabwright.meta.experience import Experience, Result, place
+from tabwright.models import family
 from tabwright.models.base import Family
 from tabwright.models.fitting import ROUNDS
 from tabwright.pipeline import FEATURES, PLAIN, STACK, TEACHER, own_params
@@ -119,8 +120,9 @@ def _with_store(use: Callable[[Experience], T], patience_s: float = PATIENCE_S) 
 def _plain(entry: Entry) -> bool:
     """Whether a candidate's parameters alone tell how it was made, and lie in its family's space."""
     candidate = entry.candidate
-    derived = candidate.origin == "lean" or {TEACHER, ROUNDS, STACK} & candidate.params.keys()
-    return not derived and ":" not in candidate.family
+    if ":" in candidate.family or candidate.origin == "lean":
+        return False
+    return not {TEACHER, STACK, ROUNDS} - family(candidate.family).space.keys() & candidate.params.keys()
 
 
 def _of_run(

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tabwright import AutoMLRegressor
+from tabwright.engine import local
 
 FAULTY = "tabwright.testing.faulty"
 
@@ -132,3 +133,16 @@ def test_files_that_can_not_be_written_cost_only_their_candidate():
     assert done.returncode == 0, done.stderr
     assert "File too large" in done.stdout
     assert "['linear'] True" in done.stdout
+
+
+def test_workers_that_take_too_much_memory_together_become_fewer(monkeypatch, tmp_path):
+    """No fit is to blame that might have had enough alone: what is ended is fitted again."""
+    monkeypatch.setattr(local, "_memory", lambda worker: 50.0 if worker.job is None else 200.0)
+    monkeypatch.setattr(local, "MEMORY_CHECK_S", 0.01)
+    X, y = data()
+    made = AutoMLRegressor(max_runtime_secs=60, max_models=3, n_jobs=2, include_families=["linear", "lightgbm"],
+                           progress=False, max_memory_mib=300, export_checkpoints_dir=tmp_path / "run")  # fmt: skip
+    made.fit(X, y)
+    assert made.failures().empty and len(made._finished.state.finished()) == 3
+    ended = [f for f in made._finished.run.read_journal().folds() if f.status == "cancelled"]
+    assert ended and all("all workers" in f.reason for f in ended)

@@ -65,6 +65,7 @@ class Outcome:
     peak_memory_mib: float
     result: FoldResult | None = None
     worker: int = 0  # which of the engine's workers, from 0
+    is_crowded: bool = False  # ended for what all workers took together; alone it might have had enough
 
 
 @dataclass(frozen=True)

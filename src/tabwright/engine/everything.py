@@ -171,6 +171,8 @@ def outside(
             y = (y - facts.mean) / facts.scale
         frame = frame[known].reset_index(drop=True)
         table, kept = _canonical(frame, facts.schema)
+        if not (counts := weight[kept] > 0).all():  # rows without weight would have all others copied into memory
+            table, kept = table.take(counts), kept[counts]
         if table.n_rows:
             yield table, y[kept], weight[kept]
 

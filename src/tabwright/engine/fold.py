@@ -106,8 +106,10 @@ class Session:
         made = time.monotonic()
         columns = _columns(features, recipe, self.monotone, n_late)
         seed = job.candidate.seed + max(0, job.fold)
-        context = FitContext(self.task, self.n_classes, columns, seed, job.n_threads, deadline,
-                             self.metric.quantile)
+        quantile = self.metric.quantile
+        if quantile is None and kind.quantile and not any(columns.monotone):  # which hold for means only
+            quantile = self.metric.nearest
+        context = FitContext(self.task, self.n_classes, columns, seed, job.n_threads, deadline, quantile)
         train = self._sample(X_train, train_rows)
         valid = None if job.fold == ALL_ROWS else self._sample(X_valid, valid_rows)
         if EVERYTHING in job.candidate.params:

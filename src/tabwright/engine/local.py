@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from tabwright.errors import RunError
 KILL_GRACE_S, KILL_GRACE = 1.0, 0.5  # seconds, or a share, past the limit that the family was told, before it is killed
 MEMORY_CHECK_S = 0.2
 MAX_STILLBORN = 3
+ALONE = 0.75  # of the memory: a process that took less might have had enough with no other beside it
+ENDED = ("done", "failed", "late")  # what workers tell of a job
 
 
 @dataclass
@@ -116,7 +118,8 @@ class LocalEngine:
         end = time.monotonic() + timeout_s
         outcomes: list[Outcome] = []
         while True:
-            outcomes += self._enforce_limits()
+            if self._inbox.empty():  # what has ended and was not read yet is not late
+                outcomes += self._enforce_limits()
             left = end - time.monotonic()
             try:
                 wait = 0.0 if outcomes else min(max(left, 0.0), MEMORY_CHECK_S)
@@ -148,7 +151,7 @@ class LocalEngine:
             self._inbox.put((worker, "gone", None))
             worker.process.kill()
             return None
-        if kind in ("done", "failed", "late"):
+        if kind in ENDED:
             return self._finished(worker, kind, content)
         return None
 
@@ -197,7 +200,9 @@ class LocalEngine:
             return None
         largest = max(busy, key=lambda w: used[id(w)])
         reason = f"used {used[id(largest)]:.0f} MiB; all workers {total:.0f} MiB of {self._limit:.0f} MiB"
-        return self._replace(largest, Status.MEMORY, reason)
+        outcome = self._replace(largest, Status.MEMORY, reason)
+        assert outcome is not None
+        return replace(outcome, is_crowded=len(busy) > 1 and used[id(largest)] < ALONE * self._limit)
 
     def _replace(self, worker: _Worker, status: Status, reason: str) -> Outcome | None:
         """Make sure that a worker and its children are dead, start another, and tell what became of its job."""
@@ -228,9 +233,14 @@ class LocalEngine:
         return [o for o in outcomes if o is not None]
 
     def close(self) -> list[Outcome]:
-        """Kill all workers; outcomes of what was running."""
+        """Kill all workers; outcomes of what was running, or had ended."""
         self._closed = True
-        outcomes = self.cancel()
+        outcomes = []
+        while not self._inbox.empty():
+            worker, kind, content = self._inbox.get_nowait()
+            if worker.job is not None and kind in ENDED:
+                outcomes.append(self._finished(worker, kind, content))
+        outcomes += self.cancel()
         for worker in list(self._workers):
             _kill_tree(worker)
             self._workers.remove(worker)

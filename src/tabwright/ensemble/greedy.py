@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tabwright.metrics import as_needed
-from tabwright.metrics.base import Metric
+from tabwright.metrics.base import EPS, Metric
 from tabwright.metrics.log_loss import LOG_LOSS
+from tabwright.subsample import subsample
 from tabwright.types import Array, Floats, Ints
 
 FREELOADING = 0.05
@@ -57,28 +58,32 @@ def select(
     Caruana et al. 2004, doi:10.1145/1015330.1015432.
     """
     if len(y) > MAX_ROWS:
-        rows = np.sort(np.random.default_rng(0).choice(len(y), MAX_ROWS, replace=False))
-        predictions = [p[rows] for p in predictions]
-        y, weight = y[rows], None if weight is None else weight[rows]
+        rows, weight = subsample(y, MAX_ROWS, weight)
+        predictions, y = [p[rows] for p in predictions], y[rows]
 
-    def loss_by(metric: Metric) -> Loss:
-        def loss(prediction: Floats) -> float:
-            value = metric.loss(y, as_needed(metric, prediction), weight)
-            return value if np.isfinite(value) else float("inf")
+    def loss(prediction: Floats) -> float:
+        value = metric.loss(y, as_needed(metric, prediction), weight)
+        return value if np.isfinite(value) else float("inf")
 
-        return loss
+    def log_loss(own: Floats) -> float:
+        return float(np.average(-np.log(np.clip(own, EPS, 1.0)), weights=weight))
 
-    loss = loss_by(metric)
+    if metric.name == LOG_LOSS.name:  # a mean's probability of the true class is the mean of theirs
+        own = [_of_truth(p, y) for p in predictions]
+        weights, best, alone = _climb(own, log_loss, max_rounds, patience, seconds, fits)
+        return _without_freeloaders(weights, own, log_loss, best, alone)
     if metric.name not in RANKING or fits is not None:
         weights, best, alone = _climb(predictions, loss, max_rounds, patience, seconds, fits)
         return _without_freeloaders(weights, predictions, loss, best, alone)
-    guide = loss_by(LOG_LOSS)
-    sound: Ints = np.flatnonzero(_sound(predictions, guide, float(np.average(y, weights=weight))))
+    own = [_of_truth(p, y) for p in predictions]
+    share = float(np.average(y, weights=weight))
+    trivial = log_loss(np.where(y == 1, share, 1.0 - share))
+    sound: Ints = np.flatnonzero(_sound([log_loss(p) for p in own], trivial))
     predictions_of = [predictions[k] for k in sound]
     weights, best, alone = _climb(predictions_of, loss, max_rounds, patience, seconds, None)
     if not weights.any():
         return np.zeros(len(predictions))
-    steady = (weights + _climb(predictions_of, guide, max_rounds, patience, seconds, None)[0]) / 2
+    steady = (weights + _climb([own[k] for k in sound], log_loss, max_rounds, patience, seconds, None)[0]) / 2
     value = loss(np.sum([w * p for w, p in zip(steady, predictions_of, strict=True) if w > 0], axis=0))
     if value <= alone:
         weights, best = steady, value
@@ -87,11 +92,16 @@ def select(
     return out
 
 
-def _sound(predictions: Sequence[Floats], log_loss: Loss, share: float) -> Array:
-    """Which of two classes' predictions are fairly calibrated, beside the best of them and a constant ``share``."""
-    losses = np.array([log_loss(p) for p in predictions])
-    trivial = log_loss(np.full_like(predictions[0], share))
-    gains = trivial - losses
+def _of_truth(prediction: Floats, y: Array) -> Floats:
+    """The probability of each row's true class, float64 (n_rows,)."""
+    if prediction.shape[1] > 1:
+        return np.asarray(prediction[np.arange(len(y)), y])
+    return np.where(y == 1, prediction[:, 0], 1.0 - prediction[:, 0])
+
+
+def _sound(losses: Sequence[float], trivial: float) -> Array:
+    """Which predictions with these log losses are fairly calibrated, beside the best of them and the constant."""
+    gains = trivial - np.array(losses)
     return np.asarray((gains >= SOUND * gains.max()) | (gains.max() <= 0))
 
 

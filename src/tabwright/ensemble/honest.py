@@ -9,6 +9,7 @@ import numpy as np
 from tabwright.ensemble.greedy import select
 from tabwright.metrics import as_needed, best_threshold, score
 from tabwright.metrics.base import Metric
+from tabwright.subsample import subsample
 from tabwright.types import Array, Floats
 
 ROUNDS = 20
@@ -85,12 +86,11 @@ def clearly_better(
     seed : int
     """
     rng = np.random.default_rng(seed)
-    n = len(y)
     wins = 0
-    looked_at = rng.choice(n, MAX_COMPARED, replace=False) if n > MAX_COMPARED else np.arange(n)
+    looked_at, weight = subsample(y, MAX_COMPARED, weight, seed)
     for _ in range(ROUNDS):
-        rows = looked_at[rng.integers(0, len(looked_at), len(looked_at))]
-        own = None if weight is None else weight[rows]
+        drawn = rng.integers(0, len(looked_at), len(looked_at))
+        rows, own = looked_at[drawn], None if weight is None else weight[drawn]
         losses = [metric.loss(y[rows], as_needed(metric, p[rows]), own) for p in (new, old)]
         wins += losses[0] < losses[1]
     return wins >= 0.9 * ROUNDS

@@ -22,7 +22,7 @@ from tabwright.types import Array, Floats, Ints, Kind, Task
 
 @dataclass(frozen=True)
 class TargetInfo:
-    """What supervised encoders may know of the target; ``y`` as in ``models.base.Sample``."""
+    """What supervised encoders may know of the target; ``y`` as in ``models.base.Sample``, weights of mean 1."""
 
     task: Task
     n_classes: int
@@ -30,6 +30,10 @@ class TargetInfo:
     weight: Floats | None = None
     seed: int = 0
     group: Ints | None = None  # codes of groups of rows that are kept together, (n_rows,)
+
+    def __post_init__(self) -> None:
+        if self.weight is not None and (mean := float(np.mean(self.weight))) > 0:
+            object.__setattr__(self, "weight", self.weight / mean)  # smoothing counts rows, whatever the weights' unit
 
     @property
     def n_columns(self) -> int:

@@ -21,6 +21,7 @@ from tabwright.metrics.r2 import R2
 from tabwright.metrics.rmse import RMSE
 from tabwright.metrics.rmsle import RMSLE
 from tabwright.metrics.roc_auc import ROC_AUC
+from tabwright.subsample import subsample
 from tabwright.types import Array, Floats, Task
 
 METRICS: tuple[Metric, ...] = (
@@ -81,14 +82,16 @@ def score(metric: Metric, y: Array, prediction: Floats, weight: Floats | None = 
 def best_threshold(metric: Metric, y: Array, prediction: Floats, weight: Floats | None = None) -> float:
     """P(second class) from which the label is the second class, such that a metric of labels is best; else 0.5.
 
-    One of 99 quantiles of the predictions, and 0.5 unless another is better.
+    One of some quantiles of the predictions, and 0.5 unless another is better.
     """
     if metric.needs is not Needs.LABELS or prediction.shape[1] != 1:
         return 0.5
     if len(y) > THRESHOLD_ROWS:
-        rows = np.random.default_rng(0).choice(len(y), THRESHOLD_ROWS, replace=False)
-        y, prediction, weight = y[rows], prediction[rows], None if weight is None else weight[rows]
-    tried = [0.5, *np.unique(np.quantile(prediction, np.linspace(0.005, 0.995, 99)).round(6)).tolist()]
+        rows, weight = subsample(y, THRESHOLD_ROWS, weight)
+        y, prediction = y[rows], prediction[rows]
+    rare = np.geomspace(min(0.004, 1.0 / len(y)), 0.004, 20)  # of a rare class only a few rows are to be named
+    shares = np.concatenate([rare, np.linspace(0.005, 0.995, 99), 1.0 - rare])
+    tried = [0.5, *np.unique(np.quantile(prediction, shares)).tolist()]
     losses = [metric.loss(y, as_needed(metric, prediction, t), weight) for t in tried]
     return float(tried[int(np.argmin(losses))])
 

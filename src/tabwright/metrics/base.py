@@ -35,6 +35,7 @@ class Metric:
     unit: str
     aliases: tuple[str, ...] = ()
     quantile: float | None = None  # which predictions it is best for: families fit that one instead of the mean
+    nearest: float | None = None  # the same, for families that can; means of others are near enough
 
     def loss(self, y: Array, prediction: Floats, weight: Floats | None = None) -> float:
         """The score as something to make small."""

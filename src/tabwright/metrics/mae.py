@@ -13,4 +13,5 @@ def mae(y: Array, prediction: Floats, weight: Floats | None = None) -> float:
     return float(np.average(np.abs(prediction - y), weights=weight))
 
 
-MAE = Metric("mae", "Mean absolute error", REGRESSION, Needs.VALUES, False, mae, "target", ("mean_absolute_error",))
+MAE = Metric("mae", "Mean absolute error", REGRESSION, Needs.VALUES, False, mae, "target", ("mean_absolute_error",),
+             nearest=0.5)  # fmt: skip

@@ -36,6 +36,7 @@ POLL_S = 0.25
 SCREEN_SHARE, MAX_SCREEN_S = 0.05, 4.0  # of the time left, that looking for interactions may take
 MIN_SCREEN_S = 0.3
 MIN_FOLD_S = 0.15
+LAST_CHOICE = 0.05  # of all time left, that choosing the leader for the last time may take at each step
 REST = 4.0  # times what choosing the leader took, before it is chosen again
 UNTYPICAL = ("student", "whole")  # origins of candidates that learn from more rows than others
 SMALL = ("lean", "student")  # origins of candidates that are made to keep limits
@@ -95,6 +96,8 @@ class Search:
         self._wider = Wider(strategy.families)
         self._refits = Refits(self.state, lambda: self.frontier, journal, budget, options.limits,
                               by_clock=budget.bounded and not options.repeatable)  # fmt: skip
+        self._most_at_once = engine.n_workers  # fewer, once they took too much memory together
+        self._put_back: set[tuple[str, int]] = set()  # folds that were ended for it
         self._whole: Whole | None = None  # proposes all that is still to be begun, once the search itself is over
         self.interrupted = False
 
@@ -132,7 +135,7 @@ class Search:
         """Search until time, candidates or the user's patience end; the state then holds the leader."""
         try:
             while self.budget.left_for_search() > 0 and not self.options.stop():
-                while self.engine.free() and (job := self._next_job()) is not None:
+                while self._has_place and (job := self._next_job()) is not None:
                     self.engine.submit(job)
                 self._show()
                 if not self.engine.running() and self.engine.free() == self.engine.n_workers:
@@ -151,10 +154,14 @@ class Search:
         if not self.state.finished() and self._whole is None:
             self._judge_by_one_fold()
         if self._stale:
-            self._refresh_leader()
+            self._refresh_leader(last=True)
         for entry in self._active:
             entry.status = "cancelled" if entry.status == "running" else entry.status
         return self.state
+
+    @property
+    def _has_place(self) -> bool:
+        return self.engine.free() > 0 and len(self.engine.running()) < self._most_at_once
 
     def _judge_by_one_fold(self) -> None:
         """No candidate has all its folds: let those lead that have the first, as a hold-out; it is all there is."""
@@ -219,6 +226,8 @@ class Search:
             self._stack()
         candidate = self._derive() or self._widen() or self.strategy.ask(self._pace.affordable)
         if candidate is None:
+            if refits and not self._active and not self.disk.full:
+                return self._refits.next(self.engine.n_threads, nothing_else=True)
             return None
         return self._fold_job(self._begin(candidate))
 
@@ -280,26 +289,18 @@ class Search:
     def _record(self, outcome: Outcome) -> None:
         job, result = outcome.job, outcome.result
         entry = self.state.entries[job.candidate.model_id]
-        self.journal.add_fold(FoldRecord(
-            job.candidate.model_id, job.fold, outcome.status, outcome.reason, outcome.started, outcome.seconds,
-            outcome.cpu_seconds, outcome.peak_memory_mib, result.score if result else None,
-            result.n_iterations if result else None, result.artefact_sha256 if result else None, outcome.worker,
-            dict(result.stage_seconds) if result else {},
-        ))  # fmt: skip
-        self.n_recorded += 1
+        if outcome.status is Status.MEMORY and entry.status == "running":
+            outcome = self._blamed(outcome)
+        self._note(outcome)
         if job.fold == ALL_ROWS:
             self._refits.record(outcome)
             return
         if outcome.status is Status.CANCELLED:
-            entry.status = "cancelled" if entry.status == "running" else entry.status
+            if entry.status == "running" and job.fold in entry.scheduled:
+                entry.status = "cancelled"
             return
         if result is None:
-            if entry.status == "running":
-                self._active.remove(entry)
-                entry.status, entry.reason = "failed", f"{outcome.status}: {outcome.reason}"
-                if not outcome.reason.startswith("OSError"):  # the disk's fault, not the family's
-                    self.strategy.tell(entry.candidate, None, outcome.seconds)
-            self.disk.give_back(entry)
+            self._fail(entry, outcome)
             return
         entry.add(job.fold, result, outcome.peak_memory_mib)
         if entry.candidate.origin not in UNTYPICAL:
@@ -308,21 +309,55 @@ class Search:
             self.disk.give_back(entry)
             return
         if len(entry.scores) == self.problem.n_folds:
-            self._active.remove(entry)
-            self.state.complete(entry)
-            self._pace.is_sure = True
-            self._tell(entry, entry.score)
-            if entry.candidate.origin in SMALL:
-                self._refits.choose_again()  # it may be what is delivered
-            if self.strategy.interactions.is_reference(entry.candidate):
-                self._screen(entry)
-            self._stale = True
-            self._keep_leader()
+            self._complete(entry)
         elif reason := self._why_prune(entry):
             self._active.remove(entry)
             entry.status, entry.reason = "pruned", reason
             self.journal.add_pruned(entry.candidate.model_id, entry.reason)
             self._tell_stopped(entry)
+
+    def _complete(self, entry: Entry) -> None:
+        self._active.remove(entry)
+        self.state.complete(entry)
+        self._pace.is_sure = True
+        self._tell(entry, entry.score)
+        if entry.candidate.origin in SMALL:
+            self._refits.choose_again()  # it may be what is delivered
+        if self.strategy.interactions.is_reference(entry.candidate):
+            self._screen(entry)
+        self._stale = True
+        self._keep_leader()
+
+    def _fail(self, entry: Entry, outcome: Outcome) -> None:
+        if entry.status == "running":
+            self._active.remove(entry)
+            entry.status, entry.reason = "failed", f"{outcome.status}: {outcome.reason}"
+            if not outcome.reason.startswith("OSError"):  # the disk's fault, not the family's
+                self.strategy.tell(entry.candidate, None, outcome.seconds)
+        self.disk.give_back(entry)
+
+    def _note(self, outcome: Outcome) -> None:
+        """Write into the journal how a fold ended."""
+        job, result = outcome.job, outcome.result
+        self.journal.add_fold(FoldRecord(
+            job.candidate.model_id, job.fold, outcome.status, outcome.reason, outcome.started, outcome.seconds,
+            outcome.cpu_seconds, outcome.peak_memory_mib, result.score if result else None,
+            result.n_iterations if result else None, result.artefact_sha256 if result else None, outcome.worker,
+            dict(result.stage_seconds) if result else {},
+        ))  # fmt: skip
+        self.n_recorded += 1
+
+    def _blamed(self, outcome: Outcome) -> Outcome:
+        """What ended for want of memory: put back once, with fewer at once from now on, if all took it together."""
+        job = outcome.job
+        if not outcome.is_crowded or job.key in self._put_back:
+            if job.key in self._put_back:  # others had done no harm
+                self._most_at_once = self.engine.n_workers
+            return outcome
+        self._put_back.add(job.key)
+        self.state.entries[job.candidate.model_id].scheduled.discard(job.fold)
+        self._most_at_once = max(1, len(self.engine.running()))
+        return replace(outcome, status=Status.CANCELLED)
 
     def _screen(self, entry: Entry) -> None:
         """Look for interactions in what a finished candidate has left unexplained, unless that is known."""
@@ -371,11 +406,15 @@ class Search:
         self._tell(entry, self.state.expected(entry))
         self.strategy.stopped(entry.candidate)
 
-    def _refresh_leader(self) -> None:
-        seconds, began = min(3.0, max(0.05, 0.25 * self.budget.left_for_search())), self.budget.elapsed()
+    def _refresh_leader(self, *, last: bool = False) -> None:
+        began = self.budget.elapsed()
+        seconds = min(3.0, max(0.05, 0.25 * self.budget.left_for_search()))
+        if last:
+            seconds = min(3.0, max(seconds, LAST_CHOICE * self.budget.left()))
         if self.options.repeatable:
             seconds = math.inf
-        if self.state.update_leader(seconds, steady=not self.options.repeatable):
+        short = last and seconds < 1.0
+        if self.state.update_leader(seconds, steady=not self.options.repeatable, last=short):
             leader = self.state.leader
             self.journal.add_leader(leader.name, leader.score, leader.weights)
         ended = self.budget.elapsed()

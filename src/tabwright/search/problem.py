@@ -56,7 +56,7 @@ class Problem:
     def constant(self) -> tuple[float, ...]:
         """The trivial prediction in canonical form: weighted mean or quantile, P(second class), or class shares."""
         if self.task is Task.REGRESSION:
-            level = self.metric.quantile
+            level = self.metric.nearest if self.metric.quantile is None else self.metric.quantile
             middle = np.average(self.y, weights=self.weight) if level is None else (
                 np.quantile(self.y, level, weights=self.weight, method="inverted_cdf"))  # fmt: skip
             return (self.mean + self.scale * float(middle),)

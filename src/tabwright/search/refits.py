@@ -52,6 +52,8 @@ class Refits:
             self._todo = self._leading() if problem.in_time else self._choose(left)
         while self._todo:
             entry = self._todo.pop(0)
+            if entry.discarded:
+                continue
             self._begun.add(entry.candidate.model_id)
             if entry.seconds / max(1, len(entry.scores)) < left:
                 params = refit_params(entry, problem.n_folds) | self._correction(entry)
@@ -79,9 +81,10 @@ class Refits:
             entry.seconds += outcome.result.seconds
 
     def _is_time(self, left: float, nothing_else: bool) -> bool:
-        if not self._by_clock:
+        by_clock = self._by_clock or (self._state.problem.in_time and self._budget.bounded)
+        if not by_clock or (nothing_else and not self._by_clock):
             return nothing_else
-        return FRONTIER_ROOM * self._took < left < LAST_SHARE * self._budget.total_s
+        return FRONTIER_ROOM * self._took < left and (nothing_else or left < LAST_SHARE * self._budget.total_s)
 
     def _leading(self) -> list[Entry]:
         """The leader's candidates of which there is no such fit yet, those of most weight first."""

@@ -172,17 +172,21 @@ class State:
         sign = -1.0 if self.problem.metric.greater_is_better else 1.0
         return sorted(done, key=lambda e: sign * e.score)
 
-    def update_leader(self, seconds: float, *, steady: bool = True) -> bool:
+    def update_leader(self, seconds: float, *, steady: bool = True, last: bool = False) -> bool:
         """Choose the ensemble anew; whether the leader changed.
 
-        A ``steady`` leader gives way only to one that is no worse; without, it does not depend on what led before.
+        A ``steady`` leader gives way only to one that is no worse; without, it does not depend on what led before. For
+        the ``last`` time, with little left of it, what is new is added to the leader.
         """
         done = [e for e in self.finished() if self._usable(e)]
         if not done:
             return False
-        chosen = self._select([e for e in done if not e.candidate.bases], seconds)
-        if any(e.candidate.bases for e in done):
-            stacked = self._select(done, seconds)
+        led = self.leader.weights if last and steady else ()
+        plain = [e for e in done if not e.candidate.bases]
+        is_stacked = any(self.entries[m].candidate.bases for m, _ in led)
+        chosen = self._select(plain, seconds, () if is_stacked else led)
+        if len(plain) < len(done):
+            stacked = self._select(done, seconds, led)
             if self._clearly_better(stacked, chosen):
                 chosen = stacked
         before = self.leader
@@ -198,10 +202,19 @@ class State:
         """Whether the models of a candidate, and of what it is stacked on, are there."""
         return not any(self.entries[m].discarded for m in self.with_bases([entry.candidate.model_id]))
 
-    def _select(self, entries: Sequence[Entry], seconds: float) -> tuple[tuple[str, float], ...]:
+    def _select(
+        self, entries: Sequence[Entry], seconds: float, led: tuple[tuple[str, float], ...] = ()
+    ) -> tuple[tuple[str, float], ...]:
+        """Weights of the best ensemble of candidates, the one that ``led`` being as one of them."""
         predictions = [e.prediction for e in entries if e.prediction is not None]
-        weights = select(predictions, self._y, self.climbed, self._weight, seconds=seconds)
-        return tuple((e.candidate.model_id, float(w)) for e, w in zip(entries, weights, strict=True) if w > 0)
+        if len(led) > 1:
+            predictions.append(self.mean(led))
+        found = select(predictions, self._y, self.climbed, self._weight, seconds=seconds)
+        weights = {e.candidate.model_id: float(w) for e, w in zip(entries, found, strict=False)}
+        if len(led) > 1:
+            for model_id, share in led:
+                weights[model_id] += share * float(found[-1])
+        return tuple((model_id, w) for model_id, w in weights.items() if w > 0)
 
     def _clearly_better(
         self, new: tuple[tuple[str, float], ...], old: tuple[tuple[str, float], ...]

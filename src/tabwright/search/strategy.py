@@ -36,6 +36,7 @@ from tabwright.space import Choice, Dimension, Integer, Real
 from tabwright.types import Params
 
 FAILURES_TO_SET_ASIDE = 2
+AS_USUAL = {FEATURES: PLAIN, TARGET: AS_IS, TEXT: SEEN, COLUMNS: ALL}  # what a candidate sees where nothing is said
 
 
 class Strategy:
@@ -136,9 +137,13 @@ class Strategy:
     def warm(self, suggested: Sequence[tuple[str, Params]], origin: str, after: int | None) -> None:
         """Put configurations into the queue, behind its first ``after`` candidates, or (None) behind all.
 
-        Those of the queue that are the same but for what they see are dropped, unless others are compared with them.
+        Those of the queue that are the same but for what they see are dropped, unless others are compared with them;
+        what is the same as one of these, and does not go before it, is left out.
         """
         compared = {m for twins in self._twins for m in (twins.reference, twins.twin)}
+        if after != 0:
+            coming = [(c.family, AS_USUAL | c.params) for c in self._queue if c.model_id in compared]
+            suggested = [(family, params) for family, params in suggested if (family, AS_USUAL | params) not in coming]
         known = [(family, own_params(params)) for family, params in suggested]
         self._queue = [
             c for c in self._queue if c.model_id in compared or (c.family, own_params(c.params)) not in known
@@ -266,10 +271,10 @@ class Strategy:
         pending = self._pending.setdefault(name, [])
         distributions = self._distributions(name)
         for candidate, values in sorted(pending, key=lambda told: told[0].model_id):
-            if candidate.origin == "lean" or {TEACHER, ROUNDS} & candidate.params.keys():
+            if candidate.origin == "lean" or {TEACHER, ROUNDS} - distributions.keys() & candidate.params.keys():
                 # what made its loss is not in the space
                 continue
-            chosen = {FEATURES: PLAIN, TARGET: AS_IS, TEXT: SEEN, COLUMNS: ALL} | candidate.params
+            chosen = AS_USUAL | candidate.params
             params = {k: v for k, v in chosen.items() if k in distributions}
             if set(params) == set(distributions):
                 trial = optuna.trial.create_trial(params=params, distributions=distributions, values=values)
