@@ -164,6 +164,20 @@ def test_h2o_classifies_what_is_categorical(short, monkeypatch):
         aml.leader.model_performance(test).rmse()
 
 
+def test_h2os_folds_can_be_given(short, monkeypatch):
+    monkeypatch.delenv(CAP)
+    from tabwright.compat import h2o
+
+    table = load_iris(as_frame=True).frame.rename(columns=str.lower)
+    table["part"], table.loc[::30, "target"] = np.arange(150) % 3, np.nan
+    aml = h2o.H2OAutoML(max_models=1, max_runtime_secs=200, include_algos=["GLM"])
+    aml.train(y="target", training_frame=h2o.H2OFrame(table), fold_column="part")
+    problem, known = aml.automl._finished.problem, table[table["target"].notna()]
+    assert "part" not in [c.name for c in aml.automl._finished.schema.columns]
+    given = {tuple(np.flatnonzero(known["part"] == k)) for k in range(3)}
+    assert {tuple(np.sort(rows)) for rows in problem.valid} == given
+
+
 def test_autogluon(short):
     from tabwright.compat.autogluon import TabularDataset, TabularPredictor
 

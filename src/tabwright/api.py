@@ -109,7 +109,8 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
             Columns of ``X`` that weigh rows, keep groups of rows within one fold, or order rows in time; the
             first two are not used as features. Rows of weight 0 are left out. In an order of time each fold learns from
             what lies before its validation rows, and what is delivered has learned from all rows, the latest included
-            (or, of a candidate for which no time was left, from what the last fold has).
+            (or, of a candidate for which no time was left, from what the last fold has). Groups and an order of time
+            can't be given together.
         sample_weight : array-like, shape (n_rows,), optional
             Row weights, instead of ``weights_column``.
         kinds : mapping of column name to kind, optional
@@ -118,8 +119,9 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         query : str, optional
             A SELECT statement or a table's name, where ``X`` is a database's address.
         search_rows : int or "auto"
-            Rows of a sample that the search sees; its best boosted candidates are then fitted on all rows, in blocks
-            from disk. By default that is done where the table does not fit into memory (``max_memory_mib``).
+            Rows, 100 at least, of a sample that the search sees, where the source can be read in blocks; its best
+            boosted candidates are then fitted on all rows, in blocks from disk. By default that is done where the table
+            does not fit into memory (``max_memory_mib``).
 
         Returns
         -------
@@ -355,7 +357,8 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         balanced_accuracy, f1, brier; "pinball:0.9" is for that quantile, which is then fitted. "auto" is rmse, roc_auc
         for two classes, log_loss for more.
     balance_classes : bool, default False
-        Weigh rows so that all classes count the same.
+        Weigh rows so that all classes count the same, in the scores of the leaderboard too;
+        :meth:`model_performance` does not weigh.
     include_families, exclude_families : sequence of str, optional
         Of lightgbm, xgboost, catboost, extra_trees, random_forest, linear, quadratic, knn, mlp; and realmlp, a larger
         network for larger budgets, which is only tried where it is included and needs ``tabwright[neural]``.
@@ -372,9 +375,9 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     n_jobs : int, default -1
         Processor cores to use; -1 is all.
     export_checkpoints_dir : path, optional
-        Folder for the run; it can then be resumed and audited.
+        Folder for this one run, which holds none yet; the run can then be resumed and audited.
     progress : bool or "auto"
-        "auto" shows a live display on a terminal and nothing elsewhere.
+        "auto" shows a live display on a terminal or in a notebook and nothing elsewhere.
     objectives : sequence of str, default ("score",)
         "score" and costs to search the front of: latency_us, latency_p99_us, size_mib, memory_mib, train_cpu_s. See
         :meth:`pareto`.

@@ -150,7 +150,7 @@ def test_the_user_may_declare_kinds(values, kind, used):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"V": "text"}, "Option column_kinds names 'V', which is not a column. Fix: is 'v' meant."),
+        ({"V": "text"}, "Option kinds names 'V', which is not a column. Fix: is 'v' meant."),
         ({"v": "number"}, "gives column 'v' the unknown kind 'number'. Fix: use one of numeric, integer, boolean,"),
         ({"y": "text"}, "names the target 'y'"),
     ],

@@ -30,7 +30,7 @@ def metric_name(name: Any, system: str) -> str:
     if name is None or str(name).lower() == "auto":
         return "auto"
     if not isinstance(name, str):
-        raise OptionError("metric", f"of {system} is a function", "name one of the metrics of docs/migrate")
+        raise OptionError("metric", f"of {system} is a function", "name one of " + ", ".join(m.name for m in METRICS))
     found = ALIASES.get(name.lower(), name.lower())
     if found not in {m.name for m in METRICS}:
         known = ", ".join(m.name for m in METRICS)

@@ -85,14 +85,14 @@ def _check_overrides(
     checked = {}
     for name, kind in overrides.items():
         if name not in frame.columns:
-            raise OptionError("column_kinds", f"names {name!r}, which is not a column", _nearest(name, frame))
+            raise OptionError("kinds", f"names {name!r}, which is not a column", _nearest(name, frame))
         if name == target:
-            raise OptionError("column_kinds", f"names the target {name!r}", "leave it out: the task decides its kind")
+            raise OptionError("kinds", f"names the target {name!r}", "leave it out: the task decides its kind")
         try:
             checked[name] = Kind(str(kind).lower())
         except ValueError:
             problem = f"gives column {name!r} the unknown kind {kind!r}"
-            raise OptionError("column_kinds", problem, f"use one of {', '.join(Kind)}") from None
+            raise OptionError("kinds", problem, f"use one of {', '.join(Kind)}") from None
     return checked
 
 

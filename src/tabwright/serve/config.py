@@ -40,7 +40,7 @@ class Config:
     public_key : str or None
         PEM file; only models that its owner has signed are loaded.
     strict : bool
-        Refuse categories never seen in training and columns that the model does not know.
+        Refuse categories never seen in training.
     max_body_mib, max_rows, max_seconds : float, int, float
         Limits of one request.
     max_in_flight : int

@@ -15,15 +15,15 @@ from tabwright.errors import OptionError
 OPTIONS: Mapping[str, Option] = {
     "time_left_for_this_task": used(3600, "max_runtime_secs"),
     "per_run_time_limit": used(None, "max_runtime_secs_per_model"),
-    "initial_configurations_via_metalearning": ignored(25, "the portfolio is always tried first"),
+    "initial_configurations_via_metalearning": ignored(25, "the portfolio and the defaults are always tried first"),
     "ensemble_size": ignored(None, "the ensemble's size is chosen on out-of-fold predictions"),
     "ensemble_class": ignored("default", "the ensemble is greedy selection"),
     "ensemble_kwargs": ignored(None, "the ensemble is greedy selection"),
     "ensemble_nbest": ignored(50, "every candidate may enter the ensemble"),
-    "max_models_on_disc": ignored(50, "bound the run's size with max_disk_mib"),
+    "max_models_on_disc": ignored(50, "the run keeps what leads; AutoMLClassifier takes max_disk_mib"),
     "seed": used(1, "seed"),
     "memory_limit": used(3072, "max_memory_mib, of all workers together"),
-    "include": refused(None, "components have other names here; see include_families in docs/migrate/autosklearn.md"),
+    "include": refused(None, "components have other names here; AutoMLClassifier takes include_families"),
     "exclude": refused(None, "components have other names here; see exclude_families in docs/migrate/autosklearn.md"),
     "resampling_strategy": used("holdout", "'holdout' is nfolds=1; 'cv' is nfolds"),
     "resampling_strategy_arguments": used(None, "folds of {'folds': n}"),
@@ -79,7 +79,10 @@ class AutoSklearnEstimator(Lookalike):
         raise OptionError("resampling_strategy", f"is {strategy!r}", "give 'holdout' or 'cv'")
 
     def refit(self, X: Any, y: Any) -> Self:
-        """Nothing is needed: the leader's fold models have together learnt from all rows."""
+        """Nothing is done: with 'cv' the leader's fold models have together learned from all rows.
+
+        With 'holdout' nothing has learned from the rows that were held out: take 'cv' instead.
+        """
         del X, y
         return self
 

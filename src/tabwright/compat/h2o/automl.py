@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import PredefinedSplit
 
 from tabwright.compat.common import estimator, metric_name, scores_of, with_mse
 from tabwright.compat.h2o.frame import H2OFrame, pandas_of
@@ -27,7 +28,8 @@ OPTIONS: Mapping[str, Option] = {
     "max_after_balance_size": ignored(5.0, "classes are weighed, not sampled"),
     "max_runtime_secs": used(None, "max_runtime_secs; 3600 where neither it nor max_models is given"),
     "max_runtime_secs_per_model": used(None, "max_runtime_secs_per_model"), "max_models": used(None, "max_models"),
-    "distribution": refused("AUTO", "the loss is squared error, or the likelihood of classes"),
+    "distribution": refused("AUTO", "the loss is squared error or the likelihood of classes; "
+                            "AutoMLRegressor takes sort_metric='mae' or 'pinball:0.9'"),
     "stopping_metric": ignored("AUTO", "each family stops by the loss that it is fitted with"),
     "stopping_tolerance": ignored(None, "each family has its own"),
     "stopping_rounds": ignored(3, "each family has its own"), "seed": used(None, "seed"),
@@ -43,14 +45,13 @@ OPTIONS: Mapping[str, Option] = {
     "keep_cross_validation_models": ignored(False, "the run always keeps them"),
     "keep_cross_validation_fold_assignment": ignored(False, "the run always keeps it"),
     "sort_metric": used("AUTO", "sort_metric; deviance and MSE rank as RMSE does"),
-    "custom_metric_func": refused(None, "a metric is a tabwright Metric, see docs/customising.md"),
+    "custom_metric_func": refused(None, "metrics are named here; AutoMLClassifier takes yours"),
     "export_checkpoints_dir": used(None, "export_checkpoints_dir: a folder in it for each run, to be resumed"),
     "verbosity": used("warn", "progress display unless 'warn', 'error' or None"),
 }  # fmt: skip
 TRAIN_OPTIONS: Mapping[str, Option] = {
     "x": used(None, "columns to use"), "y": used(None, "target"), "training_frame": used(None, "X with its target"),
-    "fold_column": refused(None, "folds can't be given; rows that belong together: weights_column's neighbour "
-                           "group_column of fit"),
+    "fold_column": used(None, "nfolds: each value of the column is one fold"),
     "weights_column": used(None, "weights_column"),
     "validation_frame": ignored(None, "rows are validated on folds of the training frame"),
     "leaderboard_frame": used(None, "the leaderboard's scores are those on its rows"),
@@ -73,12 +74,16 @@ class H2OAutoML:
         frame = pandas_of(t["training_frame"])
         y = _names([t["y"]], frame)[0]
         x = [c for c in (frame.columns if t["x"] is None else _names(t["x"], frame)) if c != y]
+        folds: Any = {-1: "auto", 0: 1}.get(s["nfolds"], s["nfolds"])
+        if t["fold_column"]:
+            frame = frame[frame[y].notna()]
+            (of_fold,) = _names([t["fold_column"]], frame)
+            x, folds = [c for c in x if c != of_fold], PredefinedSplit(pd.factorize(frame[of_fold])[0])
         kept = list(dict.fromkeys([*x, y, *([t["weights_column"]] if t["weights_column"] else [])]))
         numeric = pd.api.types.is_numeric_dtype(frame[y]) and not pd.api.types.is_bool_dtype(frame[y])
         classification = not numeric
         seconds = s["max_runtime_secs"] or (None if s["max_models"] else 3600)
         parent = s["export_checkpoints_dir"]
-        folds: Any = {-1: "auto", 0: 1}.get(s["nfolds"], s["nfolds"])
         made = estimator(classification)(
             max_runtime_secs=budget(seconds), max_models=s["max_models"] or None,
             max_runtime_secs_per_model=s["max_runtime_secs_per_model"] or None,
