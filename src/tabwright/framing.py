@@ -19,7 +19,7 @@ from tabwright.models.log_target import differs_by_factors
 from tabwright.pipeline import COLUMNS, LOGARITHM, TARGET, TELLING, TEXT, UNSEEN
 from tabwright.schema import Schema
 from tabwright.search.budget import Budget
-from tabwright.search.policy import folds_for, holdout_share, training_rows
+from tabwright.search.policy import folds_for, holdout_share, is_open, training_rows
 from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
 from tabwright.store.origin import Source
@@ -114,7 +114,9 @@ def make_problem(
     if config.sort_metric.lower() == "rmsle" and target.y.min() < 0:
         raise OptionError("sort_metric", "is 'rmsle', but the target has values below 0", "take 'rmse' or 'mae'")
     # what learns from a whole source in the end is judged by the rows of one hold-out
-    n_folds = 1 if sampled else folds_for(
+    measured = config.nfolds == "auto" and config.max_models is None and rows.time is None and rows.splitter is None
+    measured = measured and not sampled and is_open(table, target.task, target.n_classes, cores, budget)
+    n_folds = 1 if sampled else 5 if measured else folds_for(
         table, target.task, target.n_classes, config.nfolds, cores, budget, in_time=rows.time is not None)  # fmt: skip
     if rows.splitter is not None:
         folds = users_folds(rows.splitter, table.n_rows, target.y, rows.group)
@@ -145,6 +147,7 @@ def make_problem(
         train,
         None if rows.group is None else group_codes(rows.group),
         rows.time is not None or forward(folds),
+        measured,
     )
 
 

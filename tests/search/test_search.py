@@ -12,13 +12,14 @@ from tabwright.errors import MissingExtraError, OptionError
 from tabwright.meta.portfolio import Entry, Portfolio, shipped
 from tabwright.models import FAMILIES, family
 from tabwright.pipeline import AS_IS, FEATURES, FULL, LOGARITHM, PLAIN, SEEN, TARGET, TEXT, UNSEEN
+from tabwright.search import loop, policy
 from tabwright.search.budget import Budget
 from tabwright.search.pace import Pace
-from tabwright.search.policy import fold_seconds, folds_for, holdout_share, training_rows
+from tabwright.search.policy import fold_seconds, folds_for, holdout_share, is_open, measured_folds, training_rows
 from tabwright.search.portfolio import MANY_CLASSES_ORDER, ORDER, families_for, like_measured, portfolio
 from tabwright.search.strategy import Strategy
 from tabwright.space import defaults
-from tabwright.testing.tables import mixed_table
+from tabwright.testing.tables import mixed_frame, mixed_table
 from tabwright.types import Task
 
 
@@ -155,6 +156,41 @@ def test_folds_follow_table_and_budget():
     assert training_rows(table, Task.BINARY, 2, 1, Budget(60)) == table.n_rows
     assert holdout_share(1000) == 0.2 and 0.05 <= holdout_share(300_000) < 0.06
     assert 10_000_000 * holdout_share(10_000_000) == 50_000
+
+
+def test_where_the_guess_is_few_folds_one_is_measured():
+    table = mixed_table()
+    second = fold_seconds(table.n_rows, len(table.schema.used), Task.BINARY, 2)
+    assert not is_open(table, Task.BINARY, 2, 2, Budget(600)) and not is_open(table, Task.BINARY, 2, 2, Budget(0.01))
+    assert is_open(table, Task.BINARY, 2, 2, Budget(2 * second))
+    assert not is_open(table, Task.BINARY, 2, 2, Budget(np.inf))
+    assert [measured_folds(60.0, s, 2) for s in (5.0, 12.0, 30.0)] == [5, 3, 1]
+
+
+@pytest.mark.parametrize("slowness", [1e-3, 0.2, 30.0])
+def test_the_first_fold_decides_how_many_there_are(slowness, tmp_path, monkeypatch):
+    """The guess is made so large that one is measured; what is measured is the truth times ``slowness``."""
+    monkeypatch.setattr(policy, "SECONDS_PER_FOLD", 2.0)
+    counted = []
+
+    def folds(left_s, fold_s, workers):
+        counted.append(measured_folds(left_s, slowness * fold_s, workers))
+        return counted[-1]
+
+    monkeypatch.setattr(loop, "measured_folds", folds)
+    X = mixed_frame(400).drop(columns=["review"])
+    y = X["count"] + X["flag"]
+    made = AutoMLRegressor(max_runtime_secs=8, include_families=["lightgbm", "linear"], progress=False, n_jobs=2,
+                           export_checkpoints_dir=tmp_path / "run").fit(X, y)  # fmt: skip
+    state, problem = made._finished.state, made._finished.problem
+    assert counted == [problem.n_folds] and made._finished.run.config()["n_folds"] == problem.n_folds
+    assert slowness != 1e-3 or problem.n_folds == 5
+    assert slowness != 30.0 or problem.n_folds == 1
+    assert state.finished() and all(len(e.scores) == problem.n_folds for e in state.finished())
+    assert state.leader.prediction.shape == (sum(map(len, problem.valid)), 1)
+    again = AutoMLRegressor.open(tmp_path / "run")
+    np.testing.assert_array_equal(again.predict(X), made.predict(X))
+    assert again._finished.problem.n_folds == problem.n_folds
 
 
 def test_the_budget_counts_down_and_keeps_its_reserve():

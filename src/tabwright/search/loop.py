@@ -19,6 +19,8 @@ from tabwright.search.disk import DiskLimit
 from tabwright.search.frontier import Frontier
 from tabwright.search.interactions import screen_run
 from tabwright.search.pace import DAY_S, Pace
+from tabwright.search.policy import measured_folds
+from tabwright.search.portfolio import BOOSTED
 from tabwright.search.problem import Problem
 from tabwright.search.refits import Refits
 from tabwright.search.stacking import Stacking
@@ -89,7 +91,9 @@ class Search:
         self.was_restored, self.n_recorded = False, 0
         self.was_reduced = False  # to one fold, for want of time
         self._stale, self._refresh_at = False, 0.0  # whether the leader lacks candidates; when it may be chosen anew
-        self._pace = Pace(problem.n_folds, engine, budget, options.max_runtime_secs_per_model)
+        self._is_open = problem.is_open  # whether it is to be decided how many of the folds count
+        n_folds = 1 if self._is_open else problem.n_folds
+        self._pace = Pace(n_folds, engine, budget, options.max_runtime_secs_per_model)
         self._active: list[Entry] = []
         self._derived = Derived(run, options.limits, strategy.families)
         self._stacking = Stacking(strategy.families)
@@ -171,14 +175,35 @@ class Search:
         if self.problem.n_folds < 2 or not able:
             return
         self.was_reduced = True
-        self.problem = replace(self.problem, valid=self.problem.valid[:1], train=self.problem.train[:1])
-        self.state.judge_by(self.problem)
-        self._run.write_config(self._run.config() | {"n_folds": 1})
-        self.journal.add_event("folds", "no candidate had all its folds when the time was over: the first one counts")
+        self._reduce(1, "no candidate had all its folds when the time was over: the first one counts")
         for entry in able:
             entry.scores = {0: entry.scores[0]}
             self.state.complete(entry)
         self._stale = True
+
+    def _reduce(self, n_folds: int, why: str) -> None:
+        """From now on only the first so many folds count."""
+        problem = self.problem
+        self.problem = replace(problem, valid=problem.valid[:n_folds], train=problem.train[:n_folds])
+        self.state.judge_by(self.problem)
+        self._pace.n_folds = n_folds
+        self._run.write_config(self._run.config() | {"n_folds": n_folds})
+        self.journal.add_event("folds", why)
+
+    def _tells_pace(self, family: str) -> bool:
+        """Whether the seconds of this family's fold tell how many there can be: boosted, if there are any such."""
+        return family in BOOSTED or not {*BOOSTED} & {*self.strategy.families}
+
+    def _settle_folds(self, seconds: float, told: Entry) -> None:
+        """Decide by the seconds of a fold how many there are; until then each candidate has had its first alone."""
+        self._is_open = False
+        wanted = measured_folds(self.budget.left_for_search(), seconds, self.engine.n_workers)
+        if wanted >= self.problem.n_folds:
+            self._pace.n_folds = self.problem.n_folds
+            return
+        self._reduce(wanted, f"a fold takes {seconds:.1f} s: {wanted} of {self.problem.n_folds} count")
+        for entry in [e for e in self._active if len(e.scores) == wanted and e is not told]:
+            self._complete(entry)
 
     def run_last(self, engine: Engine, whole: Whole) -> State:
         """After :meth:`run`: fit on the whole source, and nothing else, one candidate after the other."""
@@ -215,7 +240,7 @@ class Search:
             job = self._fold_job(entry)
             if job is not None:
                 return job
-        if self._pace.limit(self.problem.n_folds) < MIN_FOLD_S or self.disk.full:
+        if self._pace.limit(self._pace.n_folds) < MIN_FOLD_S or self.disk.full:
             return None
         depends = self.strategy.needs_results or self.options.costs or self._wider.is_pending(self.state)
         if self.options.repeatable and depends and self._active:
@@ -232,7 +257,7 @@ class Search:
         return self._fold_job(self._begin(candidate))
 
     def _fold_job(self, entry: Entry) -> FoldJob | None:
-        todo = [k for k in range(self.problem.n_folds) if k not in entry.scheduled]
+        todo = [k for k in range(self._pace.n_folds) if k not in entry.scheduled]
         if not todo or entry.status != "running":
             return None
         model_id = entry.candidate.model_id
@@ -305,6 +330,8 @@ class Search:
         entry.add(job.fold, result, outcome.peak_memory_mib)
         if entry.candidate.origin not in UNTYPICAL:
             self._pace.note(job.candidate.family, outcome.seconds)
+        if self._is_open and self._tells_pace(job.candidate.family):
+            self._settle_folds(outcome.seconds, entry)
         if entry.status != "running":
             self.disk.give_back(entry)
             return

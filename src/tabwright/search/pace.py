@@ -30,7 +30,7 @@ class Pace:
     Parameters
     ----------
     n_folds : int
-        Of each candidate.
+        Of each candidate; may change.
     engine : Engine
         Its number of workers may change.
     budget : Budget
@@ -39,7 +39,7 @@ class Pace:
     """
 
     def __init__(self, n_folds: int, engine: Engine, budget: Budget, per_model_s: float | None) -> None:
-        self._n_folds, self._engine, self._budget, self._per_model_s = n_folds, engine, budget, per_model_s
+        self.n_folds, self._engine, self._budget, self._per_model_s = n_folds, engine, budget, per_model_s
         self._seconds: dict[str, list[float]] = {}
         self.is_sure = False  # whether a candidate is complete, so that there is a leader if the next one is not
 
@@ -51,11 +51,11 @@ class Pace:
         """Seconds for one fold such that the candidate's remaining folds, and those that run, can all end in time."""
         share = self._budget.left_for_search() / self._rounds(folds_left + running)
         if not self._seconds:  # nothing is known yet: the first candidate may not eat the whole budget
-            share *= 0.4 if self._n_folds > 1 else 0.5
+            share *= 0.4 if self.n_folds > 1 else 0.5
         elif not self.is_sure:  # what comes after a fit may take longer than its share on a busy machine
             share *= UNSURE
         if self._per_model_s is not None:
-            share = min(share, self._per_model_s / self._rounds(self._n_folds))
+            share = min(share, self._per_model_s / self._rounds(self.n_folds))
         return min(share, DAY_S)
 
     def affordable(self, family: str, longer: float = 1.0) -> bool:
@@ -63,7 +63,7 @@ class Pace:
         expected = self._expected(family)
         if expected is None:
             return True
-        return TRUNCATED * expected * longer * self._rounds(self._n_folds) <= self._budget.left_for_search()
+        return TRUNCATED * expected * longer * self._rounds(self.n_folds) <= self._budget.left_for_search()
 
     def _expected(self, family: str) -> float | None:
         """Seconds of one fold."""

@@ -27,6 +27,7 @@ class Problem:
     train: tuple[Ints, ...]
     group: Ints | None = None  # codes of groups of rows that are kept together
     in_time: bool = False  # whether each fold learns from what lies before its validation rows
+    is_open: bool = False  # whether the search decides, once it has measured one, how many of the folds count
 
     @property
     def n_folds(self) -> int:
