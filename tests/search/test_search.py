@@ -158,7 +158,7 @@ def test_folds_follow_table_and_budget():
     assert 10_000_000 * holdout_share(10_000_000) == 50_000
 
 
-def test_where_the_guess_is_few_folds_one_is_measured():
+def test_where_the_guess_is_a_hold_out_a_fold_is_measured():
     table = mixed_table()
     second = fold_seconds(table.n_rows, len(table.schema.used), Task.BINARY, 2)
     assert not is_open(table, Task.BINARY, 2, 2, Budget(600)) and not is_open(table, Task.BINARY, 2, 2, Budget(0.01))
@@ -170,7 +170,7 @@ def test_where_the_guess_is_few_folds_one_is_measured():
 @pytest.mark.parametrize("slowness", [1e-3, 0.2, 30.0])
 def test_the_first_fold_decides_how_many_there_are(slowness, tmp_path, monkeypatch):
     """The guess is made so large that one is measured; what is measured is the truth times ``slowness``."""
-    monkeypatch.setattr(policy, "SECONDS_PER_FOLD", 2.0)
+    monkeypatch.setattr(policy, "SECONDS_PER_FOLD", 3.0)
     counted = []
 
     def folds(left_s, fold_s, workers):

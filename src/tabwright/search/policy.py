@@ -37,12 +37,12 @@ def folds_for(
 
 
 def is_open(table: Table, task: Task, n_classes: int, cores: int, budget: Budget) -> bool:
-    """Whether a fold should be measured before it is said how many there are: the guess says fewer than five.
+    """Whether a fold should be measured before it is said how many there are: the guess says a hold-out.
 
     Where rows of a class are rare, or the target is easy, boosting ends ten times as early as the guess has it.
     """
     fold_s = fold_seconds(table.n_rows, len(table.schema.used), task, n_classes)
-    return LEAST_GUESS <= SHARE_OF_BUDGET * budget.left() / fold_s * cores < 5
+    return LEAST_GUESS <= SHARE_OF_BUDGET * budget.left() / fold_s * cores < 3
 
 
 def measured_folds(left_s: float, fold_s: float, workers: int) -> int:
