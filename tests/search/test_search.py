@@ -167,7 +167,7 @@ def test_where_the_guess_is_a_hold_out_a_fold_is_measured():
     assert [measured_folds(60.0, s, 2) for s in (5.0, 12.0, 30.0)] == [5, 3, 1]
 
 
-@pytest.mark.parametrize("slowness", [1e-3, 0.2, 30.0])
+@pytest.mark.parametrize("slowness", [1e-3, 0.2, 1000.0])
 def test_the_first_fold_decides_how_many_there_are(slowness, tmp_path, monkeypatch):
     """The guess is made so large that one is measured; what is measured is the truth times ``slowness``."""
     monkeypatch.setattr(policy, "SECONDS_PER_FOLD", 3.0)
@@ -185,7 +185,7 @@ def test_the_first_fold_decides_how_many_there_are(slowness, tmp_path, monkeypat
     state, problem = made._finished.state, made._finished.problem
     assert counted == [problem.n_folds] and made._finished.run.config()["n_folds"] == problem.n_folds
     assert slowness != 1e-3 or problem.n_folds == 5
-    assert slowness != 30.0 or problem.n_folds == 1
+    assert slowness != 1000.0 or problem.n_folds == 1
     assert state.finished() and all(len(e.scores) == problem.n_folds for e in state.finished())
     assert state.leader.prediction.shape == (sum(map(len, problem.valid)), 1)
     again = AutoMLRegressor.open(tmp_path / "run")
