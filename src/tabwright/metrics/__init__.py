@@ -91,7 +91,8 @@ def best_threshold(metric: Metric, y: Array, prediction: Floats, weight: Floats 
         y, prediction = y[rows], prediction[rows]
     rare = np.geomspace(min(0.004, 1.0 / len(y)), 0.004, 20)  # of a rare class only a few rows are to be named
     shares = np.concatenate([rare, np.linspace(0.005, 0.995, 99), 1.0 - rare])
-    tried = [0.5, *np.unique(np.quantile(prediction, shares)).tolist()]
+    # of six digits: a threshold that is itself a prediction would divide back ends that differ in the last bit
+    tried = [0.5, *(float(f"{t:.6g}") for t in np.unique(np.quantile(prediction, shares)))]
     losses = [metric.loss(y, as_needed(metric, prediction, t), weight) for t in tried]
     return float(tried[int(np.argmin(losses))])
 
