@@ -105,8 +105,11 @@ def _fit(y: Array, prediction: Floats, weight: Floats | None) -> Calibration:
 
 
 def _loss(y: Array, prediction: Floats, weight: Floats | None) -> float:
-    if prediction.shape[1] == 1:
-        own = np.where(y == 1, prediction[:, 0], 1.0 - prediction[:, 0])
-    else:
-        own = prediction[np.arange(len(y)), y]
-    return float(np.average(-np.log(np.clip(own, LEAST, 1.0)), weights=weight))
+    return float(np.average(-np.log(np.clip(of_truth(prediction, y), LEAST, 1.0)), weights=weight))
+
+
+def of_truth(prediction: Floats, y: Array) -> Floats:
+    """The probability of each row's true class in canonical predictions, float64 (n_rows,)."""
+    if prediction.shape[1] > 1:
+        return np.asarray(prediction[np.arange(len(y)), y])
+    return np.where(y == 1, prediction[:, 0], 1.0 - prediction[:, 0])

@@ -238,7 +238,7 @@ class LocalEngine:
         outcomes = []
         while not self._inbox.empty():
             worker, kind, content = self._inbox.get_nowait()
-            if worker.job is not None and kind in ENDED:
+            if worker in self._workers and worker.job is not None and kind in ENDED:  # not of one replaced before
                 outcomes.append(self._finished(worker, kind, content))
         outcomes += self.cancel()
         for worker in list(self._workers):

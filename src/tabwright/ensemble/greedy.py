@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tabwright.calibration import of_truth
 from tabwright.metrics import as_needed
 from tabwright.metrics.base import EPS, Metric
 from tabwright.metrics.log_loss import LOG_LOSS
@@ -69,13 +70,13 @@ def select(
         return float(np.average(-np.log(np.clip(own, EPS, 1.0)), weights=weight))
 
     if metric.name == LOG_LOSS.name:  # a mean's probability of the true class is the mean of theirs
-        own = [_of_truth(p, y) for p in predictions]
+        own = [of_truth(p, y) for p in predictions]
         weights, best, alone = _climb(own, log_loss, max_rounds, patience, seconds, fits)
         return _without_freeloaders(weights, own, log_loss, best, alone)
     if metric.name not in RANKING or fits is not None:
         weights, best, alone = _climb(predictions, loss, max_rounds, patience, seconds, fits)
         return _without_freeloaders(weights, predictions, loss, best, alone)
-    own = [_of_truth(p, y) for p in predictions]
+    own = [of_truth(p, y) for p in predictions]
     share = float(np.average(y, weights=weight))
     trivial = log_loss(np.where(y == 1, share, 1.0 - share))
     sound: Ints = np.flatnonzero(_sound([log_loss(p) for p in own], trivial))
@@ -90,13 +91,6 @@ def select(
     out = np.zeros(len(predictions))
     out[sound] = _without_freeloaders(weights, predictions_of, loss, best, alone)
     return out
-
-
-def _of_truth(prediction: Floats, y: Array) -> Floats:
-    """The probability of each row's true class, float64 (n_rows,)."""
-    if prediction.shape[1] > 1:
-        return np.asarray(prediction[np.arange(len(y)), y])
-    return np.where(y == 1, prediction[:, 0], 1.0 - prediction[:, 0])
 
 
 def _sound(losses: Sequence[float], trivial: float) -> Array:
