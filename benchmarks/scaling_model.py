@@ -22,7 +22,7 @@ import numpy as np
 from tabwright import clock
 from tabwright.ensemble.greedy import MAX_ROWS, select
 from tabwright.metrics import find_metric
-from tabwright.search.loop import REST
+from tabwright.search.leader import REST
 from tabwright.search.policy import SECONDS_PER_1000_ROWS, SECONDS_PER_FOLD
 from tabwright.store.journal import FoldRecord, Journal
 from tabwright.types import Task

@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 
 from tabwright import AutoMLRegressor
 from tabwright.display import progress_html
-from tabwright.search.loop import Snapshot
+from tabwright.search.snapshot import Snapshot
 
 TUTORIALS = sorted((Path(__file__).parents[1] / "docs" / "tutorials").glob("*.ipynb"))
 

@@ -2,7 +2,7 @@ from rich.console import Console
 
 from tabwright.config import Config
 from tabwright.progress import render
-from tabwright.search.loop import Snapshot
+from tabwright.search.snapshot import Snapshot
 
 
 def shown(config):

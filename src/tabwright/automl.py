@@ -28,9 +28,11 @@ from tabwright.objectives.design import Design
 from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
 from tabwright.search.derived import searched_costs
-from tabwright.search.loop import Observer, Search, SearchOptions
+from tabwright.search.loop import Search
+from tabwright.search.options import SearchOptions
 from tabwright.search.portfolio import like_measured
 from tabwright.search.problem import Problem
+from tabwright.search.snapshot import Observer
 from tabwright.search.state import State
 from tabwright.search.status import reporting
 from tabwright.search.strategy import Strategy

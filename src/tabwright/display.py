@@ -12,7 +12,7 @@ import pandas as pd
 
 from tabwright.charts import STYLE, number
 from tabwright.objectives.design import fold_name
-from tabwright.search.loop import Snapshot
+from tabwright.search.snapshot import Snapshot
 
 BOX = """
 .tw { color: var(--ink); font: 14px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }

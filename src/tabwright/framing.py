@@ -23,7 +23,8 @@ from tabwright.search.policy import folds_for, holdout_share, is_open, training_
 from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
 from tabwright.store.origin import Source
-from tabwright.types import Array, Floats, Kind, Params, Task, View
+from tabwright.subsample import subsample
+from tabwright.types import Array, Floats, Ints, Kind, Params, Task, View
 
 MANY_COLUMNS = 30  # from which it may pay to do without those that tell nothing
 
@@ -127,11 +128,11 @@ def make_problem(
             groups=rows.group, time=rows.time, holdout=holdout_share(table.n_rows),
         )  # fmt: skip
     train = folds.train
+    weight: Floats | None = None if rows.weight is None else np.asarray(rows.weight, np.float64)
     limit = training_rows(table, target.task, target.n_classes, n_folds, budget)
-    if limit < len(train[0]):
-        rng = np.random.default_rng(config.seed)
-        train = tuple(np.sort(rng.choice(t, limit, replace=False)) for t in train)
-    weight = None if rows.weight is None else np.asarray(rows.weight, np.float64)
+    if limit < len(train[0]):  # of a hold-out: where there are more folds, all rows are learned
+        drawn, weight = _fewer_rows(train[0], target.y, weight, limit, config.seed)
+        train = (drawn,)
     if config.balance_classes and target.task is not Task.REGRESSION:
         balanced = balance(target.y)[target.y]
         weight = np.asarray(balanced if weight is None else weight * balanced, np.float64)
@@ -149,6 +150,19 @@ def make_problem(
         rows.time is not None or forward(folds),
         measured,
     )
+
+
+def _fewer_rows(
+    rows: Ints, y: Array, weight: Floats | None, limit: int, seed: int
+) -> tuple[Ints, Floats | None]:
+    """So many of the training rows, but none less of a rare class; and what all rows weigh then."""
+    drawn, own = subsample(y[rows], limit, None if weight is None else weight[rows], seed)
+    if own is None:
+        return rows[drawn], weight
+    weights = np.ones(len(y)) if weight is None else weight.copy()
+    weights[rows] = 0.0  # those that are left out count through those that are drawn
+    weights[rows[drawn]] = own
+    return rows[drawn], weights
 
 
 def worth_a_try(problem: Problem, schema: Schema) -> list[Params]:

@@ -10,7 +10,7 @@ from typing import Any
 from tabwright.config import Config
 from tabwright.display import notebook_display, progress_html
 from tabwright.objectives.design import fold_name
-from tabwright.search.loop import Observer, Snapshot
+from tabwright.search.snapshot import Observer, Snapshot
 
 NOTEBOOK_S = 0.5  # between two pictures in a notebook
 

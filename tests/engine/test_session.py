@@ -56,3 +56,19 @@ def test_a_table_too_large_for_its_time_is_learned_in_part(monkeypatch):
     assert [len(rows) for rows in made._finished.problem.train] == [400]
     assert Session(str(made._finished.run.path)).table.n_rows == 400 + len(made._finished.problem.valid[0])
     assert made.model_performance(X, y)["roc_auc"] > 0.7
+
+
+def test_rows_of_a_rare_class_are_all_learned_from_where_others_are_left_out(monkeypatch):
+    monkeypatch.setattr("tabwright.framing.training_rows", lambda *_: 400)
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(3000, 2)), columns=list("ab"))
+    y = (X["a"] + 0.5 * rng.normal(size=3000) > 2.8).astype(int)
+    made = AutoMLClassifier(include_families=["linear"], max_models=1, nfolds=1, progress=False).fit(X, y)
+    problem = made._finished.problem
+    (train,), (valid,) = problem.train, problem.valid
+    assert len(train) == 400
+    assert problem.y[train].sum() == y.sum() - problem.y[valid].sum()
+    common = train[problem.y[train] == 0]
+    assert problem.weight[common].sum() == pytest.approx((y == 0).sum() - (problem.y[valid] == 0).sum())
+    # so that probabilities are those of all rows
+    assert made.predict_proba(X)[:, 1].mean() == pytest.approx(y.mean(), rel=0.3)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 
 from tabwright import clock
@@ -18,11 +17,15 @@ from tabwright.search.derived import STUDENT_TIME, Derived, searched_costs
 from tabwright.search.disk import DiskLimit
 from tabwright.search.frontier import Frontier
 from tabwright.search.interactions import screen_run
+from tabwright.search.leader import LeaderChoice
+from tabwright.search.options import SearchOptions
 from tabwright.search.pace import DAY_S, Pace
 from tabwright.search.policy import measured_folds
 from tabwright.search.portfolio import BOOSTED
 from tabwright.search.problem import Problem
+from tabwright.search.pruning import SMALL, why_prune
 from tabwright.search.refits import Refits
+from tabwright.search.snapshot import Observer, Snapshot
 from tabwright.search.stacking import Stacking
 from tabwright.search.state import Entry, State
 from tabwright.search.strategy import Strategy
@@ -31,50 +34,12 @@ from tabwright.search.wider import Wider
 from tabwright.store.journal import CandidateRecord, FoldRecord, Journal
 from tabwright.store.run_dir import RunDir
 
-PRUNE_GAP, PRUNE_ROWS = 0.3, 200
-# A candidate that on so many rows betters the leader by less than this share of the leader's own gain is stopped.
-LEAST_HELP, HELP_ROWS = 3e-4, 2000
 POLL_S = 0.25
 SCREEN_SHARE, MAX_SCREEN_S = 0.05, 4.0  # of the time left, that looking for interactions may take
 MIN_SCREEN_S = 0.3
 MIN_FOLD_S = 0.15
-LAST_CHOICE = 0.05  # of all time left, that choosing the leader for the last time may take at each step
-REST = 4.0  # times what choosing the leader took, before it is chosen again
 UNTYPICAL = ("student", "whole")  # origins of candidates that learn from more rows than others
-SMALL = ("lean", "student")  # origins of candidates that are made to keep limits
 STACK_TIME = 0.65  # of the budget, after which candidates are stacked on what there is
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What a progress display needs."""
-
-    elapsed_s: float
-    left_s: float
-    leader: str
-    score: float
-    metric: str
-    running: tuple[tuple[str, int], ...]  # (model_id, fold)
-    n_finished: int
-    n_failed: int
-    phase: str = "search"
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """Limits of the search; see the estimators' parameters of the same names."""
-
-    max_models: int | None = None
-    max_runtime_secs_per_model: float | None = None
-    repeatable: bool = False  # decide nothing by the clock or by which worker is faster
-    max_disk_mib: float | None = None
-    interactions: bool = True  # whether features may combine columns
-    costs: tuple[str, ...] = ()  # of a model, that count beside its score
-    limits: Mapping[str, float] = field(default_factory=dict)  # of such costs, for what is delivered
-    stop: Callable[[], bool] = lambda: False  # whether the user has asked to end
-
-
-Observer = Callable[[Snapshot], None]
 
 
 class Search:
@@ -90,7 +55,7 @@ class Search:
         self.disk = DiskLimit(run, journal, options.max_disk_mib)
         self.was_restored, self.n_recorded = False, 0
         self.was_reduced = False  # to one fold, for want of time
-        self._stale, self._refresh_at = False, 0.0  # whether the leader lacks candidates; when it may be chosen anew
+        self._leader = LeaderChoice(self.state, journal, budget, options.repeatable)
         self._is_open = problem.is_open  # whether it is to be decided how many of the folds count
         n_folds = 1 if self._is_open else problem.n_folds
         self._pace = Pace(n_folds, engine, budget, options.max_runtime_secs_per_model)
@@ -133,7 +98,7 @@ class Search:
             reference = self.state.entries.get(self.strategy.interactions.reference or "")
             if reference is not None and reference.status == "ok":
                 self._screen(reference)
-        self._refresh_leader()
+        self._leader.refresh()
 
     def run(self) -> State:
         """Search until time, candidates or the user's patience end; the state then holds the leader."""
@@ -147,7 +112,7 @@ class Search:
                 for outcome in self.engine.poll(min(POLL_S, max(0.0, self.budget.left_for_search()))):
                     self._record(outcome)
                     self.disk.keep(self.state)
-                self._keep_leader()
+                self._leader.keep()
             self.interrupted = self.options.stop()
         except KeyboardInterrupt:
             self.interrupted = True
@@ -157,8 +122,8 @@ class Search:
             self._record(outcome)
         if not self.state.finished() and self._whole is None:
             self._judge_by_one_fold()
-        if self._stale:
-            self._refresh_leader(last=True)
+        if self._leader.is_stale:
+            self._leader.refresh(last=True)
         for entry in self._active:
             entry.status = "cancelled" if entry.status == "running" else entry.status
         return self.state
@@ -179,7 +144,7 @@ class Search:
         for entry in able:
             entry.scores = {0: entry.scores[0]}
             self.state.complete(entry)
-        self._stale = True
+        self._leader.is_stale = True
 
     def _reduce(self, n_folds: int, why: str) -> None:
         """From now on only the first so many folds count."""
@@ -337,7 +302,7 @@ class Search:
             return
         if len(entry.scores) == self.problem.n_folds:
             self._complete(entry)
-        elif reason := self._why_prune(entry):
+        elif reason := why_prune(entry, self.state, self.options):
             self._active.remove(entry)
             entry.status, entry.reason = "pruned", reason
             self.journal.add_pruned(entry.candidate.model_id, entry.reason)
@@ -352,8 +317,8 @@ class Search:
             self._refits.choose_again()  # it may be what is delivered
         if self.strategy.interactions.is_reference(entry.candidate):
             self._screen(entry)
-        self._stale = True
-        self._keep_leader()
+        self._leader.is_stale = True
+        self._leader.keep()
 
     def _fail(self, entry: Entry, outcome: Outcome) -> None:
         if entry.status == "running":
@@ -401,22 +366,6 @@ class Search:
         self.strategy.interactions.found = screen_run(self._run, self.problem, entry.prediction, seconds)
         self.journal.add_stage("features", clock.at(self.budget.started + began), self.budget.elapsed() - began)
 
-    def _why_prune(self, entry: Entry) -> str:
-        """Why a candidate should not get further folds; empty where it should, or where a run must be repeatable."""
-        n_rows, n_folds = sum(len(self.problem.valid[k]) for k in entry.scores), len(entry.scores)
-        if self.options.repeatable or n_rows < PRUNE_ROWS:
-            return ""
-        if entry.candidate.origin in SMALL and self.options.limits:
-            return ""  # those that it is behind may not be what can be delivered
-        gap = self.state.gap(entry)
-        if gap > PRUNE_GAP:
-            return f"behind by {gap:.0%} of the best gain after {n_folds} folds"
-        if self.options.costs:
-            return ""  # what adds nothing to the leader may be the better one to have at its cost
-        if n_folds >= 2 and n_rows >= HELP_ROWS and self.state.help(entry) < LEAST_HELP:
-            return f"adds nothing to the leader after {n_folds} folds"
-        return ""
-
     def _tell(self, entry: Entry, value: float) -> None:
         loss = -value if self.problem.metric.greater_is_better else value
         self.strategy.tell(entry.candidate, loss, entry.seconds, self._costs(entry))
@@ -432,26 +381,6 @@ class Search:
     def _tell_stopped(self, entry: Entry) -> None:
         self._tell(entry, self.state.expected(entry))
         self.strategy.stopped(entry.candidate)
-
-    def _refresh_leader(self, *, last: bool = False) -> None:
-        began = self.budget.elapsed()
-        seconds = min(3.0, max(0.05, 0.25 * self.budget.left_for_search()))
-        if last:
-            seconds = min(3.0, max(seconds, LAST_CHOICE * self.budget.left()))
-        if self.options.repeatable:
-            seconds = math.inf
-        short = last and seconds < 1.0
-        if self.state.update_leader(seconds, steady=not self.options.repeatable, last=short):
-            leader = self.state.leader
-            self.journal.add_leader(leader.name, leader.score, leader.weights)
-        ended = self.budget.elapsed()
-        self.journal.add_stage("ensembling", clock.at(self.budget.started + began), ended - began)
-        self._stale, self._refresh_at = False, ended + REST * (ended - began)
-
-    def _keep_leader(self) -> None:
-        """Choose the leader anew, but not so often that many workers' candidates keep the driver busy with it."""
-        if self._stale and (self.options.repeatable or self.budget.elapsed() >= self._refresh_at):
-            self._refresh_leader()
 
     def _show(self) -> None:
         entries = self.state.entries.values()

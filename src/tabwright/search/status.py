@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tabwright import clock
-from tabwright.search.loop import Observer, Snapshot
+from tabwright.search.snapshot import Observer, Snapshot
 from tabwright.store.run_dir import RunDir
 
 EVERY_S = 0.5

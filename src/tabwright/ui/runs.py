@@ -52,7 +52,7 @@ class View:
     audit : Audit or None
         Its journal; None before there is one.
     status : dict
-        The last :class:`tabwright.search.loop.Snapshot`; empty where nothing runs.
+        The last :class:`tabwright.search.snapshot.Snapshot`; empty where nothing runs.
     """
 
     name: str
