@@ -160,7 +160,8 @@ def leading(task: Measured) -> list[str]:
 
 def defaults_first(task: Measured) -> list[str]:
     """The families' defaults in their usual order, interactions third, the forests' and neighbours' aside."""
-    names = [f.name for f in families_for(Task(task.kind), None, None, _classes(task))]
+    categorical = 1.0 - sum(task.facts[f"share_{kind}"] for kind in ("numeric", "text", "dates"))
+    names = [f.name for f in families_for(Task(task.kind), None, None, _classes(task), None, categorical)]
     out = [f"{name}_0" for name in names if name not in LATE]
     default = task.tried[REFERENCE]
     full = default.params | {FEATURES: FULL}

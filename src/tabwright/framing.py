@@ -66,11 +66,13 @@ class Inputs:
 
 
 def usable_families(problem: Problem, config: Config, table: Table) -> tuple[Family, ...]:
+    kinds = [c.kind for c in table.schema.used]
     families = families_for(
-        problem.task, config.include_families, config.exclude_families, problem.n_classes, problem.metric.quantile
-    )
+        problem.task, config.include_families, config.exclude_families, problem.n_classes, problem.metric.quantile,
+        kinds.count(Kind.CATEGORICAL) / max(1, len(kinds)),
+    )  # fmt: skip
     families = tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
-    if all(c.kind is Kind.TEXT for c in table.schema.used):
+    if all(kind is Kind.TEXT for kind in kinds):
         families = tuple(f for f in families if f.view is not View.COMPACT)
     if config.monotone_constraints:
         families = tuple(f for f in families if f.monotone)

@@ -71,6 +71,14 @@ def test_families_are_included_and_excluded_by_name():
         families_for(Task.REGRESSION, ["svm"], None)
 
 
+def test_a_network_comes_before_catboost_where_few_columns_are_categories():
+    numeric = [f.name for f in families_for(Task.REGRESSION, None, None, share_categorical=0.2)]
+    usual = [f.name for f in families_for(Task.REGRESSION, None, None)]
+    assert numeric.index("mlp") < numeric.index("catboost")
+    assert usual.index("catboost") < usual.index("mlp")
+    assert sorted(numeric) == sorted(usual)
+
+
 def test_a_family_whose_extra_is_missing_is_refused_where_it_is_asked_for(monkeypatch):
     assert [f.name for f in families_for(Task.REGRESSION, ["realmlp"], None)] == ["realmlp"]
     monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed

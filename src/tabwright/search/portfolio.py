@@ -21,6 +21,13 @@ from tabwright.types import Params, Task
 ORDER: tuple[str, ...] = (
     "lightgbm", "linear", "quadratic", "xgboost", "catboost", "mlp", "extra_trees", "random_forest", "knn",
 )  # fmt: skip
+# CatBoost's way with categories is what it is good at, so where they are few a network comes before it: bike_sharing
+# at 30 s RMSE 31.37 instead of 31.93, california_housing .3723 instead of .3732, four more the same within .1 %;
+# mpls_stops, mostly categories, has AUC .7739 that way instead of .7765.
+FEW_CATEGORIES = 1 / 3  # of the columns
+NUMERIC_ORDER: tuple[str, ...] = (
+    "lightgbm", "linear", "quadratic", "xgboost", "mlp", "catboost", "extra_trees", "random_forest", "knn",
+)  # fmt: skip
 # With many classes boosting grows as many trees a round, and a network costs what it always does.
 MANY_CLASSES = 8
 MANY_CLASSES_ORDER: tuple[str, ...] = (
@@ -34,9 +41,9 @@ BOOSTED = ("lightgbm", "xgboost", "catboost")
 
 def families_for(
     task: Task, include: Sequence[str] | None, exclude: Sequence[str] | None, n_classes: int = 2,
-    quantile: float | None = None,
+    quantile: float | None = None, share_categorical: float = 1.0,
 ) -> tuple[Family, ...]:
-    """Families that fit the task, or its quantile, in portfolio order.
+    """Families that fit the task, or its quantile, in portfolio order; this depends on how many columns are categories.
 
     Raises
     ------
@@ -46,7 +53,8 @@ def families_for(
         For a family that is asked for and whose extra is not installed.
     """
     banned = {family(n).name for n in exclude or ()}
-    usual = MANY_CLASSES_ORDER if n_classes >= MANY_CLASSES else ORDER
+    usual = MANY_CLASSES_ORDER if n_classes >= MANY_CLASSES else (
+        NUMERIC_ORDER if share_categorical < FEW_CATEGORIES else ORDER)  # fmt: skip
     named = [family(n) for n in (usual if include is None else include)]
     chosen = list({f.name: f for f in named if f.name not in banned}.values())
     called: dict[str, str] = {}
