@@ -208,6 +208,9 @@ def test_a_selected_design_is_replayed(tmp_path):
     assert [s.folds for s in again.finished.design.shares] == folds
     stored = json.loads((tmp_path / "again" / "run.json").read_text())
     assert stored["replay_of"] == str(tmp_path / "run")
+    warm = AutoMLRegressor(**QUICK | {"max_models": 1, "include_families": ["linear"]}, warm_start=tmp_path / "again")
+    with pytest.warns(UserWarning, match="Warm start from"):
+        assert warm.fit(X, y).leader.members
 
 
 def test_absurd_dates_are_no_fault_and_the_same_in_both_back_ends(tmp_path):

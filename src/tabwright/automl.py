@@ -218,8 +218,9 @@ def _what_limited(state: State, search: Search, n_before: int, config: Config, j
         notes.append(f"The journal could not be written to the end ({journal.broken}): the leader is complete, "
                      "but the run can't be resumed from its last folds")  # fmt: skip
     if search.was_reduced:
-        notes.append("The time was over before a candidate had all its folds: the leader is judged by the first one "
-                     "alone; give more time")  # fmt: skip
+        judged = "the first one alone" if search.problem.n_folds == 1 else f"the first {search.problem.n_folds}"
+        notes.append("The time was over before a candidate had all its folds: the leader is judged by "
+                     f"{judged}; give more time")  # fmt: skip
     if search.disk.full:
         notes.append(f"max_disk_mib={config.max_disk_mib:g} is full with what the leader needs: allow more for a "
                      "longer search")  # fmt: skip

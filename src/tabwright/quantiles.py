@@ -27,6 +27,7 @@ from tabwright.reasons import MAX_ROWS
 from tabwright.types import Floats, Task
 
 FOLDER = "quantile_"
+READ_ONCE_BYTES = 256 << 20
 
 
 class QuantileRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -69,8 +70,10 @@ class QuantileRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             raise OptionError("sort_metric", f"is {template.sort_metric!r}", "leave it: each level has its own")
         check_positive("max_runtime_secs", template.max_runtime_secs)
         started = time.monotonic()
-        # a file is read once for all levels; what is larger than that, each search reads in blocks
-        table = read_table(X) if isinstance(X, (str, Path)) and Path(X).is_file() else X
+        table = X
+        if isinstance(X, (str, Path)) and "search_rows" not in columns and Path(X).is_file():
+            # a file is read once for all levels; of what is larger than that, each search draws its sample
+            table = read_table(X) if Path(X).stat().st_size <= READ_ONCE_BYTES else X
         made = []
         for k, level in enumerate(levels):
             one = clone(template).set_params(sort_metric=f"pinball:{level:g}")

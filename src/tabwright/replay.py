@@ -79,7 +79,7 @@ def replay(path: str | Path, out: str | Path | None = None, tell: Callable[[str]
 def _copy_inputs(old: RunDir, new: RunDir) -> None:
     shutil.copytree(old.table_dir, new.table_dir, dirs_exist_ok=True)
     arrays = [*old.path.glob("fold.*.npy"), *old.path.glob("target.*.npy"), *old.path.glob("origin.*")]
-    for file in (*arrays, old.interactions_file, old.design_file):
+    for file in (*arrays, old.schema_file, old.interactions_file, old.design_file):
         if file.exists():
             shutil.copy(file, new.path / file.name)
     new.write_config(old.config() | {"created": clock.now(), "replay_of": str(old.path)})

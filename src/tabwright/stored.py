@@ -47,8 +47,9 @@ def store(run: RunDir, table: Table, problem: Problem, notes: Sequence[str], con
             raise OptionError("max_disk_mib", problem_told, "allow several times as much")
         run.write_config({
             "created": clock.now(), "task": str(problem.task), "n_classes": problem.n_classes,
-            "n_folds": problem.n_folds, "sort_metric": problem.metric.name, "mean": problem.mean,
-            "scale": problem.scale, "in_time": problem.in_time, "notes": list(notes), "config": config.to_dict(),
+            "n_folds": problem.n_folds, "is_open": problem.is_open, "in_time": problem.in_time,
+            "sort_metric": problem.metric.name, "mean": problem.mean, "scale": problem.scale, "notes": list(notes),
+            "config": config.to_dict(),
             "fingerprint": fingerprint(table, problem.y).to_dict(),
             "environment": {"python": platform.python_version(), "platform": platform.platform(),
                             "cores": os.cpu_count(), "tabwright": version("tabwright")},
@@ -81,7 +82,7 @@ def load_problem(run: RunDir) -> Problem:
             tuple(run.load_array("fold", f"valid{k}") for k in folds),
             tuple(run.load_array("fold", f"train{k}") for k in folds),
             run.load_array("target", "group") if run.has_array("target", "group") else None,
-            stored.get("in_time", False),
+            stored.get("in_time", False), stored.get("is_open", False),
         )  # fmt: skip
     except (OSError, ValueError, EOFError) as error:
         raise RunError(f"The run in {run.path} lacks its folds or its target ({error})",

@@ -11,7 +11,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from tabwright import AutoMLRegressor
+from tabwright import AutoMLRegressor, load_model
 from tabwright.engine import local
 
 FAULTY = "tabwright.testing.faulty"
@@ -97,6 +97,38 @@ def test_a_candidate_with_one_fold_leads_where_none_has_them_all(tmp_path):
     assert again.leaderboard().iloc[0].model_id == aml.leaderboard().iloc[0].model_id == "stall_1"
 
 
+def test_a_candidate_that_lacks_its_last_fold_counts_by_the_others_where_that_is_better(tmp_path):
+    X, y = data(240)  # too few for a fold to stop a candidate
+    aml = AutoMLRegressor(max_runtime_secs=8, include_families=["knn", f"{FAULTY}:LATE"], progress=False, n_jobs=2,
+                          nfolds=3, export_checkpoints_dir=tmp_path / "run").fit(X, y)  # fmt: skip
+    assert aml._finished.problem.n_folds == 2
+    assert aml.leaderboard().iloc[0].model_id == "late_1" and aml.leaderboard().model_id.str.startswith("knn").any()
+    assert len(aml.leader.members[0].folds) == 2
+    assert np.corrcoef(aml.predict(X), y)[0, 1] > 0.99  # knn alone has less
+    again = AutoMLRegressor.open(tmp_path / "run")
+    np.testing.assert_array_equal(again.predict(X), aml.predict(X))
+    assert again.leaderboard().model_id.tolist() == aml.leaderboard().model_id.tolist()
+    assert load_model(aml.export(tmp_path / "model.onnx").path).predict(X) == pytest.approx(aml.predict(X), rel=1e-6)
+
+
+def test_as_many_folds_count_as_the_best_candidate_has_where_none_has_them_all():
+    X, y = data()
+    with pytest.warns(UserWarning, match="the leader is judged by the first 2;"):
+        aml = AutoMLRegressor(max_runtime_secs=8, include_families=[f"{FAULTY}:LATE"], progress=False, n_jobs=2,
+                              nfolds=3).fit(X, y)  # fmt: skip
+    assert aml._finished.problem.n_folds == len(aml.leader.members[0].folds) == 2
+    assert np.corrcoef(aml.predict(X), y)[0, 1] > 0.9
+
+
+def test_a_late_candidate_that_is_no_better_changes_nothing():
+    X, y = data()
+    aml = AutoMLRegressor(max_runtime_secs=8, include_families=["linear", f"{FAULTY}:LATE"], progress=False, n_jobs=2,
+                          nfolds=3).fit(X, y)  # fmt: skip
+    assert aml._finished.problem.n_folds == 3
+    board = aml.leaderboard().set_index("model_id")
+    assert board.status["late_1"] != "ok"
+
+
 def test_when_everything_fails_it_is_said_and_the_trivial_model_predicts():
     X, y = data()
     aml = AutoMLRegressor(max_runtime_secs=6, include_families=[f"{FAULTY}:RAISE"], progress=False)
@@ -115,7 +147,7 @@ def test_no_process_is_left_behind():
 FULL = """
 import resource, sys, warnings
 import numpy as np, pandas as pd
-from tabwright import AutoMLRegressor
+from tabwright import AutoMLRegressor, load_model
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))  # the kernel refuses to let any file grow past this
 rng = np.random.default_rng(0)
 X = pd.DataFrame(rng.normal(size=(1500, 4)), columns=list("abcd"))

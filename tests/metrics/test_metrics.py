@@ -50,6 +50,18 @@ def test_equals_scikit_learn(name, task, seed, rows, weighted, coarse):
     np.testing.assert_allclose(score(find_metric(name, task), y, prediction, weight), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(("task", "y", "labels", "expected"), [
+    (Task.BINARY, [0, 0, 0], [0, 0, 0], 0.0),  # no row of the class that it is about
+    (Task.BINARY, [0, 0, 1], [0, 1, 1], 2 / 3),
+    (Task.MULTICLASS, [0, 0, 1], [0, 1, 1], 2 / 3),  # the third class is not among these rows
+    (Task.MULTICLASS, [0, 0, 2], [0, 0, 2], 1.0),
+    (Task.MULTICLASS, [0, 1, 1], [0, 0, 0], 0.25),
+])  # fmt: skip
+def test_f1_of_rows_that_lack_classes(task, y, labels, expected):
+    found = find_metric("f1", task).score(np.array(y), np.array(labels, float), None)
+    assert found == pytest.approx(expected)
+
+
 def test_defaults_aliases_and_errors():
     assert find_metric("auto", Task.BINARY).name == "roc_auc"
     assert find_metric("AUC", Task.BINARY).name == "roc_auc"

@@ -2,12 +2,14 @@
 
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tabwright import AutoMLRegressor
+from tabwright.config import Config
 from tabwright.errors import MissingExtraError, OptionError
 from tabwright.meta.portfolio import Entry, Portfolio, shipped
 from tabwright.models import FAMILIES, family
@@ -19,6 +21,8 @@ from tabwright.search.policy import fold_seconds, folds_for, holdout_share, is_o
 from tabwright.search.portfolio import MANY_CLASSES_ORDER, ORDER, families_for, like_measured, portfolio
 from tabwright.search.strategy import Strategy
 from tabwright.space import defaults
+from tabwright.store.run_dir import RunDir
+from tabwright.stored import load_problem, load_table, store
 from tabwright.testing.tables import mixed_frame, mixed_table
 from tabwright.types import Task
 
@@ -172,7 +176,7 @@ def test_where_the_guess_is_a_hold_out_a_fold_is_measured():
     assert not is_open(table, Task.BINARY, 2, 2, Budget(600)) and not is_open(table, Task.BINARY, 2, 2, Budget(0.01))
     assert is_open(table, Task.BINARY, 2, 2, Budget(2 * second))
     assert not is_open(table, Task.BINARY, 2, 2, Budget(np.inf))
-    assert [measured_folds(60.0, s, 2) for s in (5.0, 12.0, 30.0)] == [5, 3, 1]
+    assert [measured_folds(60.0, s, 2) for s in (2.0, 6.0, 30.0)] == [5, 3, 1]
 
 
 @pytest.mark.parametrize("slowness", [1e-3, 0.2, 1000.0])
@@ -199,6 +203,12 @@ def test_the_first_fold_decides_how_many_there_are(slowness, tmp_path, monkeypat
     again = AutoMLRegressor.open(tmp_path / "run")
     np.testing.assert_array_equal(again.predict(X), made.predict(X))
     assert again._finished.problem.n_folds == problem.n_folds
+    assert not again._finished.problem.is_open
+    # a run that was killed before goes on as one that is to decide
+    other = RunDir.create(tmp_path / "other")
+    store(other, load_table(again._finished.run), replace(problem, is_open=True), [], Config())
+    assert load_problem(other).is_open
+    other.release()
 
 
 def test_the_budget_counts_down_and_keeps_its_reserve():

@@ -13,7 +13,7 @@ from tabwright.metrics.average_precision import AVERAGE_PRECISION
 from tabwright.metrics.balanced_accuracy import BALANCED_ACCURACY
 from tabwright.metrics.base import Metric, Needs
 from tabwright.metrics.brier import BRIER
-from tabwright.metrics.f1 import F1
+from tabwright.metrics.f1 import F1, MACRO_F1
 from tabwright.metrics.log_loss import LOG_LOSS
 from tabwright.metrics.mae import MAE
 from tabwright.metrics.pinball import PREFIX, names_quantile, pinball_metric
@@ -25,7 +25,7 @@ from tabwright.subsample import subsample
 from tabwright.types import Array, Floats, Task
 
 METRICS: tuple[Metric, ...] = (
-    RMSE, MAE, R2, RMSLE, ROC_AUC, LOG_LOSS, AVERAGE_PRECISION, ACCURACY, BALANCED_ACCURACY, F1, BRIER,
+    RMSE, MAE, R2, RMSLE, ROC_AUC, LOG_LOSS, AVERAGE_PRECISION, ACCURACY, BALANCED_ACCURACY, F1, MACRO_F1, BRIER,
 )  # fmt: skip
 THRESHOLD_ROWS = 100_000  # more make the choice of a threshold slower, not better
 DEFAULTS = {Task.REGRESSION: RMSE, Task.BINARY: ROC_AUC, Task.MULTICLASS: LOG_LOSS}
@@ -50,12 +50,13 @@ def find_metric(name: str, task: Task) -> Metric:
     fitting = [m.name for m in METRICS if task in m.tasks]
     if task is Task.REGRESSION:
         fitting.append(f"{PREFIX}Q")
-    for metric in METRICS:
-        if wanted == metric.name or wanted in metric.aliases:
-            if task in metric.tasks:
-                return metric
-            raise OptionError("sort_metric", f"is {name!r}, which does not score {task} tasks",
-                              f"take one of {', '.join(fitting)}")
+    called = [m for m in METRICS if wanted == m.name or wanted in m.aliases]
+    for metric in called:
+        if task in metric.tasks:
+            return metric
+    if called:
+        raise OptionError("sort_metric", f"is {name!r}, which does not score {task} tasks",
+                          f"take one of {', '.join(fitting)}")
     raise OptionError("sort_metric", f"is {name!r}, which is no known metric", f"take one of {', '.join(fitting)}")
 
 

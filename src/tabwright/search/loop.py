@@ -15,6 +15,7 @@ from tabwright.pipeline import Candidate
 from tabwright.search.budget import Budget
 from tabwright.search.derived import STUDENT_TIME, Derived, searched_costs
 from tabwright.search.disk import DiskLimit
+from tabwright.search.fewer import fewer_folds
 from tabwright.search.frontier import Frontier
 from tabwright.search.interactions import screen_run
 from tabwright.search.leader import LeaderChoice
@@ -39,6 +40,7 @@ SCREEN_SHARE, MAX_SCREEN_S = 0.05, 4.0  # of the time left, that looking for int
 MIN_SCREEN_S = 0.3
 MIN_FOLD_S = 0.15
 UNTYPICAL = ("student", "whole")  # origins of candidates that learn from more rows than others
+LATE_CHOICE = 0.05  # of all time left, that each choice with late candidates may take
 STACK_TIME = 0.65  # of the budget, after which candidates are stacked on what there is
 
 
@@ -121,8 +123,10 @@ class Search:
         for outcome in self.engine.close():
             self._record(outcome)
         if not self.state.finished() and self._whole is None:
-            self._judge_by_one_fold()
+            self._judge_by_some_folds()
         if self._leader.is_stale:
+            self._leader.refresh(last=True)
+        if self._may_have_fewer and self._count_fewer_folds():
             self._leader.refresh(last=True)
         for entry in self._active:
             entry.status = "cancelled" if entry.status == "running" else entry.status
@@ -132,18 +136,44 @@ class Search:
     def _has_place(self) -> bool:
         return self.engine.free() > 0 and len(self.engine.running()) < self._most_at_once
 
-    def _judge_by_one_fold(self) -> None:
-        """No candidate has all its folds: let those lead that have the first, as a hold-out; it is all there is."""
-        late = f"{Status.TIMEOUT}:"
-        able = [e for e in self.state.entries.values() if 0 in e.scores
-                and (e.status in ("running", "cancelled") or e.reason.startswith(late))]  # fmt: skip
+    def _late(self) -> list[Entry]:
+        """Candidates that the end has caught with their first fold, but not with all."""
+        reason = f"{Status.TIMEOUT}:"
+        return [e for e in self.state.entries.values() if 0 in e.scores
+                and (e.status in ("running", "cancelled") or e.reason.startswith(reason))]  # fmt: skip
+
+    @property
+    def _may_have_fewer(self) -> bool:
+        settled = self._is_open or self.interrupted or self.options.repeatable or self._whole is not None
+        return not (settled or self.options.costs or self.problem.in_time)
+
+    def _count_fewer_folds(self) -> bool:
+        """Let late candidates count by the folds that they have, if that betters the leader."""
+        late = [e for e in self._late() if not e.candidate.bases and e.candidate.origin not in UNTYPICAL]
+        if not late or not self.state.leader.weights:
+            return False
+        n_folds, weights = fewer_folds(self.state, late, LATE_CHOICE * self.budget.left())
+        if n_folds == self.problem.n_folds:
+            return False
+        late = [e for e in late if _in_a_row(e) >= n_folds]
+        names = ", ".join(e.candidate.model_id for e in late)
+        self._reduce(n_folds, f"{names} came late: {n_folds} of {self.problem.n_folds} folds count")
+        self.state.count_again(late)
+        self.state.lead(weights)
+        self.journal.add_leader(self.state.leader.name, self.state.leader.score, weights)
+        for entry in late:
+            self._tell(entry, entry.score)
+        return True
+
+    def _judge_by_some_folds(self) -> None:
+        """No candidate has all its folds: let those lead that have most of them; it is all there is."""
+        able = self._late()
         if self.problem.n_folds < 2 or not able:
             return
         self.was_reduced = True
-        self._reduce(1, "no candidate had all its folds when the time was over: the first one counts")
-        for entry in able:
-            entry.scores = {0: entry.scores[0]}
-            self.state.complete(entry)
+        n_folds = max(map(_in_a_row, able))
+        self._reduce(n_folds, f"no candidate had all its folds when the time was over: {n_folds} of them count")
+        self.state.count_again([e for e in able if _in_a_row(e) >= n_folds])
         self._leader.is_stale = True
 
     def _reduce(self, n_folds: int, why: str) -> None:
@@ -152,7 +182,7 @@ class Search:
         self.problem = replace(problem, valid=problem.valid[:n_folds], train=problem.train[:n_folds])
         self.state.judge_by(self.problem)
         self._pace.n_folds = n_folds
-        self._run.write_config(self._run.config() | {"n_folds": n_folds})
+        self._run.write_config(self._run.config() | {"n_folds": n_folds, "is_open": False})
         self.journal.add_event("folds", why)
 
     def _tells_pace(self, family: str) -> bool:
@@ -165,6 +195,7 @@ class Search:
         wanted = measured_folds(self.budget.left_for_search(), seconds, self.engine.n_workers)
         if wanted >= self.problem.n_folds:
             self._pace.n_folds = self.problem.n_folds
+            self._run.write_config(self._run.config() | {"is_open": False})
             return
         self._reduce(wanted, f"a fold takes {seconds:.1f} s: {wanted} of {self.problem.n_folds} count")
         for entry in [e for e in self._active if len(e.scores) == wanted and e is not told]:
@@ -390,3 +421,8 @@ class Search:
             tuple(job.key for job in self.engine.running()),
             sum(e.status == "ok" for e in entries), sum(e.status == "failed" for e in entries),
         ))  # fmt: skip
+
+
+def _in_a_row(entry: Entry) -> int:
+    """How many folds a candidate has, from the first on without a gap."""
+    return next(k for k in range(len(entry.scores) + 1) if k not in entry.scores)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,8 +88,8 @@ class State:
         self.constant = Blend(score=problem.trivial_loss() * (-1 if problem.metric.greater_is_better else 1))
         self.leader = self.constant
         self._rows = problem.evaluation_rows()
-        self._y = problem.user_y(self._rows)
-        self._weight = None if problem.weight is None else problem.weight[self._rows]
+        self.y = problem.user_y(self._rows)
+        self.weight = None if problem.weight is None else problem.weight[self._rows]
         self._calibrations: dict[tuple[tuple[str, float], ...], Calibration | None] = {}
 
     def restore(self, journal: Journal) -> None:
@@ -132,7 +132,7 @@ class State:
         if self.problem.task is Task.REGRESSION or not weights:
             return None
         if weights not in self._calibrations:
-            self._calibrations[weights] = calibrate(self._y, self.mean(weights), self._weight)
+            self._calibrations[weights] = calibrate(self.y, self.mean(weights), self.weight)
         return self._calibrations[weights]
 
     def mean(self, weights: tuple[tuple[str, float], ...]) -> Floats:
@@ -145,14 +145,18 @@ class State:
     def lead(self, weights: tuple[tuple[str, float], ...]) -> Blend:
         """Make an ensemble of complete candidates the leader."""
         blend = self.blend(weights)
-        self.leader = Blend(weights, tuned_score(self.problem.metric, self._y, blend, self._weight), blend)
+        self.leader = Blend(weights, tuned_score(self.problem.metric, self.y, blend, self.weight), blend)
         return self.leader
+
+    def of_folds(self, entry: Entry, folds: Iterable[int]) -> Floats:
+        """A candidate's predictions of the validation rows of some folds, in the target's unit."""
+        parts = [self.run.prediction(entry.candidate.model_id, k) for k in folds]
+        return self.problem.user_prediction(np.concatenate(parts))
 
     def complete(self, entry: Entry) -> None:
         """All folds are there: gather the out-of-fold prediction and score it."""
-        parts = [self.run.prediction(entry.candidate.model_id, k) for k in range(self.problem.n_folds)]
-        entry.prediction = self.problem.user_prediction(np.concatenate(parts))
-        entry.score = tuned_score(self.problem.metric, self._y, entry.prediction, self._weight)
+        entry.prediction = self.of_folds(entry, range(self.problem.n_folds))
+        entry.score = tuned_score(self.problem.metric, self.y, entry.prediction, self.weight)
         entry.status = "ok"
 
     def _complete_again(self, entry: Entry, score: float | None) -> None:
@@ -171,6 +175,14 @@ class State:
         done = [e for e in self.entries.values() if e.status == "ok" and math.isfinite(e.score)]
         sign = -1.0 if self.problem.metric.greater_is_better else 1.0
         return sorted(done, key=lambda e: sign * e.score)
+
+    def count_again(self, late: Sequence[Entry]) -> None:
+        """After :meth:`judge_by` with fewer folds: what was complete is so by these, and so is what was late."""
+        done = [e for e in self.entries.values() if e.status == "ok"]
+        for entry in [*done, *late]:
+            entry.scores = {k: entry.scores[k] for k in sorted(entry.scores) if k < self.problem.n_folds}
+            entry.prediction = None
+            self._complete_again(entry, entry.score)
 
     def update_leader(self, seconds: float, *, steady: bool = True, last: bool = False) -> bool:
         """Choose the ensemble anew; whether the leader changed.
@@ -209,7 +221,7 @@ class State:
         predictions = [e.prediction for e in entries if e.prediction is not None]
         if len(led) > 1:
             predictions.append(self.mean(led))
-        found = select(predictions, self._y, self.climbed, self._weight, seconds=seconds)
+        found = select(predictions, self.y, self.climbed, self.weight, seconds=seconds)
         weights = {e.candidate.model_id: float(w) for e, w in zip(entries, found, strict=False)}
         if len(led) > 1:
             for model_id, share in led:
@@ -226,7 +238,7 @@ class State:
         """
         if not old or new == old:
             return new != old
-        return clearly_better(self.climbed, self._y, self.blend(new), self.blend(old), self._weight)
+        return clearly_better(self.climbed, self.y, self.blend(new), self.blend(old), self.weight)
 
     def selection_bias(self) -> float:
         """What choosing it has flattered the leader's score by, in the metric's unit, >= 0; see ensemble.honest."""
@@ -236,7 +248,7 @@ class State:
             return 0.0
         predictions = [e.prediction for e in done if e.prediction is not None]
         shares = np.array([weights.get(e.candidate.model_id, 0.0) for e in done])
-        return selection_bias(predictions, shares, self._y, self.problem.metric, self.climbed, self._weight)
+        return selection_bias(predictions, shares, self.y, self.problem.metric, self.climbed, self.weight)
 
     def help(self, entry: Entry) -> float:
         """What a candidate can add to the leader, judged on the folds that it has.
@@ -249,12 +261,11 @@ class State:
             return math.inf
         ends = np.cumsum([len(rows) for rows in self.problem.valid])
         rows = np.concatenate([np.arange(ends[k] - len(self.problem.valid[k]), ends[k]) for k in sorted(entry.scores)])
-        parts = [self.run.prediction(entry.candidate.model_id, k) for k in sorted(entry.scores)]
-        mine, lead = self.problem.user_prediction(np.concatenate(parts)), lead[rows]
-        metric, weight = self.climbed, None if self._weight is None else self._weight[rows]
+        mine, lead = self.of_folds(entry, sorted(entry.scores)), lead[rows]
+        metric, weight = self.climbed, None if self.weight is None else self.weight[rows]
 
         def loss(prediction: Floats) -> float:
-            return metric.loss(self._y[rows], as_needed(metric, prediction), weight)
+            return metric.loss(self.y[rows], as_needed(metric, prediction), weight)
 
         before, trivial = loss(lead), loss(np.tile(np.array(self.problem.constant()), (len(rows), 1)))
         after = min(loss(share * mine + (1.0 - share) * lead) for share in BLENDS)

@@ -169,12 +169,16 @@ class RunDir:
         text = json.dumps({"format": FORMAT, **config}, indent=1, ensure_ascii=False)
         write_atomic(self.config_file, text.encode())
 
+    @property
+    def schema_file(self) -> Path:
+        return self.path / "schema.json"
+
     def save_schema(self, schema: Schema) -> None:
         """A copy beside the table, so that the table can be made anew from the same data."""
-        write_atomic(self.path / "schema.json", json.dumps(schema.to_json()).encode("ascii"))
+        write_atomic(self.schema_file, json.dumps(schema.to_json()).encode("ascii"))
 
     def load_schema(self) -> Schema:
-        return Schema.from_json((self.path / "schema.json").read_text(encoding="ascii"))
+        return Schema.from_json(self.schema_file.read_text(encoding="ascii"))
 
     def model_path(self, model_id: str, fold: int) -> Path:
         """File of a fold's model; of the one fitted on all rows where ``fold`` is below 0."""

@@ -55,8 +55,14 @@ def _stall(*arguments: Any) -> Any:
     return LINEAR.fit(*arguments)
 
 
-SEGFAULT, ALLOCATE, SLEEP, RAISE, UNFIT, NAN, SLOW, STALL = (
+def _late(*arguments: Any) -> Any:
+    if arguments[3].seed > 1:  # from the third fold on
+        time.sleep(600)
+    return LINEAR.fit(*arguments)
+
+
+SEGFAULT, ALLOCATE, SLEEP, RAISE, UNFIT, NAN, SLOW, STALL, LATE = (
     dataclasses.replace(LINEAR, fit=fit, title=name, space={} if name != "SLOW" else LINEAR.space)
     for name, fit in (("SEGFAULT", _segfault), ("ALLOCATE", _allocate), ("SLEEP", _sleep), ("RAISE", _raise),
-                      ("UNFIT", _unfit), ("NAN", _nan), ("SLOW", _slow), ("STALL", _stall))
+                      ("UNFIT", _unfit), ("NAN", _nan), ("SLOW", _slow), ("STALL", _stall), ("LATE", _late))
 )  # fmt: skip
