@@ -136,6 +136,23 @@ def test_every_kind_of_frame_predicts_alike(regressor, frame):
         np.testing.assert_array_equal(regressor.predict(other), expected)
 
 
+def test_arrays_stand_for_the_columns_of_training(classifier, frame):
+    rows = frame[[c.name for c in classifier._finished.schema.columns]].head(50)
+    array = rows.to_numpy(object)
+    np.testing.assert_array_equal(classifier.predict_proba(array), classifier.predict_proba(rows))
+    grades = frame["grade"].head(50)
+    assert classifier.model_performance(array, grades) == classifier.model_performance(rows, grades)
+    assert len(classifier.explain(array, grades.to_numpy()).importance) == rows.shape[1]
+
+
+def test_whole_numbers_name_classes_that_are_floats():
+    X = pd.DataFrame({"x": np.linspace(-1, 1, 90)})
+    y = (X["x"] > 0).astype(float)
+    made = AutoMLClassifier(max_models=1, include_families=["linear"], nfolds=2, progress=False).fit(X, y)
+    assert made.classes_.tolist() == [0.0, 1.0]
+    assert made.model_performance(X, y.astype(int)) == made.model_performance(X, y)
+
+
 @pytest.mark.parametrize("dtypes", ["as they are", "nullable", "objects"])
 def test_one_row_is_scored_as_among_others(regressor, frame, dtypes):
     X = frame.drop(columns=["grade", "level", "price"]).head(40)

@@ -26,7 +26,7 @@ from tabwright.errors import ColumnError, DataError, OptionError, RunError
 from tabwright.export import ExportReport, export
 from tabwright.finished import Finished
 from tabwright.framing import Inputs
-from tabwright.inputs import Given, Roles, gather, has_names, read_inputs
+from tabwright.inputs import Given, Roles, as_trained, gather, has_names, read_inputs
 from tabwright.metrics import full_proba
 from tabwright.progress import observer_for
 from tabwright.reasons import MAX_ROWS
@@ -197,7 +197,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
                 f"{self.n_features_in_} features as input",
                 "give the columns of training in their order, or a table with column names",
             )
-        return Table.from_frame(frame, schema)
+        return Table.from_frame(as_trained(frame, X, schema), schema)
 
     def _predict_canonical(self, X: Any) -> Floats:
         table = self._table(X)

@@ -26,6 +26,8 @@ from tabwright.data.spool import spool
 from tabwright.data.stream import DELIMITED, PARQUET, Stream
 from tabwright.errors import ColumnError, DataError, OptionError
 from tabwright.framing import Inputs, RowColumns
+from tabwright.rows import positional
+from tabwright.schema import Schema
 from tabwright.search.budget import Budget
 from tabwright.store.origin import Origin, Source, spool_dir
 from tabwright.store.run_dir import RunDir
@@ -197,6 +199,22 @@ def read_inputs(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Se
     if len(series) != len(frame):
         raise DataError(f"X has {len(frame)} rows and y has {len(series)}", "give one target value per row")
     return frame, series.reset_index(drop=True)
+
+
+def read_rows(X: Any, schema: Schema) -> pd.DataFrame:
+    """New rows; columns of arrays stand for those of training by position, and have their names.
+
+    Raises
+    ------
+    DataError
+        For an array of another width, or what is no table.
+    """
+    return as_trained(read_table(X), X, schema)
+
+
+def as_trained(frame: pd.DataFrame, X: Any, schema: Schema) -> pd.DataFrame:
+    """The frame that was made of ``X``, with the names of training where it is an array."""
+    return frame if has_names(X) else frame.set_axis(positional(frame.shape[1], schema), axis=1)
 
 
 def _moments(column: pd.Series, name: str) -> Floats:

@@ -17,7 +17,7 @@ from tabwright.data.table import Table
 from tabwright.data.target import Target, read_target
 from tabwright.errors import NotExportableError, OptionError, RunError
 from tabwright.finished import Finished
-from tabwright.inputs import read_inputs
+from tabwright.inputs import as_trained, read_inputs
 from tabwright.metrics import evaluate
 from tabwright.objectives.design import Design
 from tabwright.objectives.measure import measure
@@ -189,7 +189,7 @@ class Results:
         frame, y_column = read_inputs(X, y, y if isinstance(y, str) else None)
         schema = finished.schema
         y_true, keep = read_target(y_column, str(y_column.name), schema.classes)
-        prediction = self._predict_canonical(frame[keep])
+        prediction = self._predict_canonical(as_trained(frame, X, schema)[keep])
         problem = finished.problem
         return evaluate(problem.task, y_true, prediction, finished.ensemble.threshold, also=problem.metric)
 

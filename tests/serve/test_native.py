@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from serving import PROBABILITIES, ROW, ROWS, SUMS
 
+from tabwright.serve.protocols.native import _outcome
+
 COLUMNS = {name: [row[name] for row in ROWS] for name in ROW}
 ORDER = list(ROW)
 FRAME = pd.DataFrame({
@@ -76,6 +78,12 @@ def test_tables(server, form, body):
                          headers={"content-type": form, "accept": "application/json"})  # fmt: skip
     assert answer.status_code == 200, answer.text
     assert answer.json()["predictions"] == SUMS
+
+
+def test_a_csv_with_more_columns_that_are_not_the_models_has_a_header(server):
+    sent = FRAME.assign(**{f"other{k}": k for k in range(12)}).to_csv(index=False)
+    headers = {"content-type": "text/csv", "accept": "application/json"}
+    assert server.post("/models/sum/predict", content=sent, headers=headers).json().get("predictions") == SUMS
 
 
 def test_csv_answers_in_csv(server):
@@ -143,7 +151,8 @@ def test_faults_are_named(server, body, status, column, row, message):
     (b'{"columns": {"x": [1, NaN]}}', 422, "column 'x' holds NaN or an infinity in row 1"),
     (b'{"columns": ["x", "n"], "data": [[1, 2], [1, NaN]]}', 422, "column 'n' holds NaN or an infinity in row 1"),
     (b'{"x": -Infinity}', 422, "column 'x' holds NaN"), (b"{not json", 400, "is not JSON"), (b"", 400, "is not JSON"),
-    (b"[" * 100_000, 400, "is not JSON"), (b'{"x": "\xff"}', 400, "is not JSON"),
+    (b"[" * 100_000, 400, "is not JSON"),
+    (b'{"rows":' * 1000 + b"[]" + b"}" * 1000, 422, "no rows"), (b'{"x": "\xff"}', 400, "is not JSON"),
 ])  # fmt: skip
 def test_what_is_no_json(server, body, status, message):
     answer = server.post("/models/sum/predict", content=body, headers={"content-type": "application/json"})
@@ -205,3 +214,12 @@ def test_reasons_are_for_few_rows(server):
     assert server.post("/models/sum/predict?reasons=1", json=[ROW] * 16).status_code == 200
     answer = server.post("/models/sum/predict?reasons=1", json=[ROW] * 17)
     assert answer.status_code == 413 and "tabwright predict --reasons" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(("outcome", "classes", "position"), [
+    (1, [0.0, 1.0], 1.0),  # as a browser writes 1.0
+    (1.0, [0, 1], 1.0),
+    ("1", ["0", "1"], 1.0),
+])  # fmt: skip
+def test_an_outcome_is_read_as_the_class_that_it_names(outcome, classes, position):
+    assert _outcome(outcome, {"classes": classes}, 0) == position

@@ -157,6 +157,8 @@ def read_target(
     if labels.dtype.kind == "f" and (labels == np.round(labels)).all() and all(isinstance(c, int) for c in classes):
         labels = labels.astype(np.int64)
     known = {str(c): k for k, c in enumerate(classes)}
+    if all(isinstance(c, float) and c.is_integer() for c in classes):  # whole numbers name them as well
+        known |= {str(int(c)): k for k, c in enumerate(classes)}
     spelt = [str(v) for v in labels.tolist()]
     if all(isinstance(c, bool) for c in classes):  # text says true or TRUE, too
         spelt = [text.capitalize() for text in spelt]

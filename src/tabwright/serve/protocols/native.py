@@ -130,6 +130,8 @@ def _outcome(value: Any, model: Mapping[str, Any], row: int) -> float:
     spelled = [str(c) for c in classes]
     if isinstance(value, float) and value.is_integer() and str(value) not in spelled:
         value = int(value)
+    elif isinstance(value, int) and not isinstance(value, bool) and str(float(value)) in spelled:
+        value = float(value)  # JSON as a browser writes it has no 1.0
     if isinstance(value, (dict, list)) or str(value) not in spelled:
         raise RefusalError(422, f"item {row} has the outcome {str(value)[:60]!r}, which is none of the classes",
                            f"send one of {', '.join(spelled[:20])}", column="outcome", row=row)  # fmt: skip
