@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.datasets import load_iris
+from sklearn.model_selection import cross_val_score
 
 from tabwright import UserError, load_model
 from tabwright.compat.options import CAP, settle, used
@@ -178,6 +180,34 @@ def test_h2os_folds_can_be_given(short, monkeypatch):
     assert {tuple(np.sort(rows)) for rows in problem.valid} == given
 
 
+def test_h2os_models_are_explained_and_scored_each_by_itself_with_weights(short, monkeypatch):
+    monkeypatch.delenv(CAP)
+    from tabwright.compat import h2o
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=240), "b": rng.normal(size=240), "part": np.arange(240) % 3})
+    table["y"] = table["a"] + np.sin(3 * table["b"]) + 0.1 * rng.normal(size=240)
+    table["w"] = np.where(np.arange(240) % 12 == 0, 0.0, np.where(table["a"] > 0, 9.0, 1.0))
+    aml = h2o.H2OAutoML(max_models=2, max_runtime_secs=200, include_algos=["GLM", "XGBoost"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # rows of weight 0 are left out
+        aml.train(y="y", training_frame=h2o.H2OFrame(table), fold_column="part", weights_column="w")
+    finished = aml.automl._finished
+    kept = table[table["w"] > 0].reset_index(drop=True)
+    assert {tuple(np.flatnonzero(kept["part"] == k)) for k in range(3)} == {tuple(v) for v in finished.problem.valid}
+    entry = finished.state.entries["linear_1"]
+    shown = aml.leaderboard.as_data_frame().set_index("model_id")
+    rows = finished.problem.evaluation_rows()
+    error = entry.prediction[:, 0] - kept["y"].to_numpy()[rows]
+    weighted = np.sqrt(np.average(error**2, weights=kept["w"].to_numpy()[rows]))
+    assert shown.loc["linear_1", "rmse"] == pytest.approx(weighted)
+    linear = aml.get_model("linear_1")
+    assert linear.model_performance().rmse() == pytest.approx(weighted)
+    other = aml.get_model(next(m for m in finished.state.entries if m != "linear_1"))
+    by_model = [m.varimp(use_pandas=True).set_index("variable")["percentage"] for m in (linear, other)]
+    assert by_model[0]["b"] < 0.2 < by_model[1]["b"]
+
+
 def test_autogluon(short):
     from tabwright.compat.autogluon import TabularDataset, TabularPredictor
 
@@ -196,6 +226,28 @@ def test_autogluon(short):
     assert TabularPredictor.load("ag").predict(test).equals(predictor.predict(test))
     with pytest.raises(OptionError, match="only the leader"):
         predictor.predict(test, model="NeuralNetTorch")
+
+
+def test_autogluons_predictor_outlives_its_process_and_takes_its_methods_parameters(short, monkeypatch):
+    monkeypatch.delenv(CAP)
+    from tabwright.compat.autogluon import TabularPredictor
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=200), "b": rng.normal(size=200)})
+    frame["y"] = np.where(frame["a"] + rng.normal(size=200) > 0.5, "yes", "no")
+    predictor = TabularPredictor("y", verbosity=0).fit(frame, time_limit=6, num_bag_folds=2)
+    (folder,) = (short / "AutogluonModels").glob("ag-*")
+    assert predictor.save() == predictor.path == str(folder.relative_to(short))
+    assert TabularPredictor.load(predictor.path).predict(frame).equals(predictor.predict(frame))
+    p = predictor.predict_proba(frame, as_multiclass=False)
+    assert p.equals(predictor.predict_proba(frame)["yes"].rename("y"))
+    low = predictor.predict(frame, decision_threshold=0.05)
+    assert ((low == "yes") == (p >= 0.05)).all() and (low != predictor.predict(frame)).any()
+    assert predictor.feature_importance(frame, features=["b"]).index.tolist() == ["b"]
+    for call in (lambda: predictor.leaderboard(frame, extra_metrics=["f1"]), lambda: predictor.predict(frame, tresh=1),
+                 lambda: predictor.feature_importance(frame, features=["c"])):  # fmt: skip
+        with pytest.raises(OptionError):
+            call()
 
 
 def test_autogluons_quantiles(short):
@@ -230,6 +282,53 @@ def test_flaml(short, monkeypatch):
     assert automl.score(X, y) > 0.9 and automl.predict_proba(X).shape == (150, 3)
     with pytest.raises(OptionError, match="y_val"):
         automl.fit(X, y, y_val=y)
+
+
+def test_scores_have_the_sign_and_unit_of_what_was_asked_for(short, monkeypatch):
+    monkeypatch.delenv(CAP)
+    from tabwright.compat.autosklearn.regression import AutoSklearnRegressor
+    from tabwright.compat.flaml import AutoML
+    from tabwright.compat.tpot import TPOTRegressor
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 2))
+    y = 3 * X[:, 0] + rng.normal(size=150)
+
+    def made(estimator, **fit):
+        estimator.fit(X, y, **fit)
+        (entry,) = estimator.automl._finished.state.finished()
+        return estimator, entry.score
+
+    tpot, rmse = made(TPOTRegressor(generations=0, population_size=1, cv=2))
+    (shown,) = tpot.evaluated_individuals_.values()
+    assert shown["internal_cv_score"] == pytest.approx(-(rmse**2)) and tpot.score(X, y) < 0
+    few = {"task": "regression", "max_iter": 1, "time_budget": 100, "n_splits": 2, "estimator_list": ["lrl2"],
+           "verbose": 0}  # fmt: skip
+    flaml, rmse = made(AutoML(metric="mse", **few))
+    assert flaml.best_loss == pytest.approx(rmse**2)
+    flaml, r2 = made(AutoML(**few))
+    assert flaml.automl.sort_metric == "r2" and flaml.best_loss == pytest.approx(1 - r2)
+    asked = AutoSklearnRegressor(8, metric="mean_squared_error")
+    asked._aml = tpot.automl  # a run by RMSE, as this one would be
+    cost = asked.leaderboard(ensemble_only=False)["cost"]
+    assert cost.tolist() == pytest.approx([-shown["internal_cv_score"]])
+
+
+def test_look_alikes_are_estimators_of_scikit_learn(short, monkeypatch):
+    monkeypatch.delenv(CAP)
+    from tabwright.compat.autosklearn.classification import AutoSklearnClassifier
+    from tabwright.compat.flaml import AutoML
+    from tabwright.compat.tpot import TPOTClassifier, TPOTRegressor
+
+    for one in (TPOTRegressor(3, cv=4), AutoSklearnClassifier(seed=7), AutoML(task="regression", seed=2)):
+        assert clone(one).get_params() == one.get_params() and repr(one)
+        assert is_classifier(one) == isinstance(one, AutoSklearnClassifier) != is_regressor(one)
+    assert clone(TPOTRegressor(3)).set_params(cv=7).get_params()["cv"] == 7
+    with pytest.raises(OptionError, match="no parameter"):
+        TPOTRegressor().set_params(folds=3)
+    X, y = load_iris(return_X_y=True)
+    found = cross_val_score(TPOTClassifier(generations=0, population_size=1, cv=2, max_time_mins=2), X, y, cv=2)
+    assert (found > 0.8).all()
 
 
 def test_what_would_mislead_is_refused_and_the_rest_is_told_once():

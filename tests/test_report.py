@@ -1,5 +1,6 @@
 """The report and the model card of real runs."""
 
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tabwright import AutoMLClassifier, AutoMLRegressor, load_model
 from tabwright.cli.main import main
 from tabwright.curves import calibration, confusion, precision_recall, roc
+from tabwright.report.performance import figures
 from tabwright.testing.tables import mixed_frame
 
 QUICK = {"max_runtime_secs": 60, "max_models": 2, "include_families": ["lightgbm", "linear"], "nfolds": 2,
@@ -85,6 +87,18 @@ def test_command_line(made, tmp_path, capsys):
     assert (tmp_path / "r.html").stat().st_size > 20_000 and (tmp_path / "c.md").exists()
     assert main(["report", str(made.run_dir), "--out", str(tmp_path / "no" / "r.html")]) == 2
     assert "Option path" in capsys.readouterr().err
+
+
+def test_curves_count_weights_as_the_metrics_do():
+    frame = mixed_frame(300, seed=3)
+    signal = np.nan_to_num(frame["amount"].to_numpy(float)) + np.random.default_rng(0).normal(size=300)
+    frame["two"], frame["w"] = np.where(signal > np.median(signal), "yes", "no"), np.geomspace(1, 100, 300)
+    quick = QUICK | {"max_models": 1, "include_families": ["linear"]}
+    made = AutoMLClassifier(**quick).fit(frame, target="two", weights_column="w")
+    found = re.search(r"ROC of &#x27;yes&#x27;: area ([0-9.]+)", figures(made._finished))
+    assert float(found[1]) == pytest.approx(made._finished.metrics["roc_auc"], abs=1e-4)
+    y, p, w = np.array([0, 1, 0, 1], bool), np.array([0.1, 0.2, 0.7, 0.9]), np.array([1.0, 3.0, 1.0, 1.0])
+    assert calibration(y, p, w, bins=2)[0].y.tolist() == [0.75, 0.5]
 
 
 def test_curves_by_hand():

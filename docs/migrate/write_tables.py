@@ -12,7 +12,7 @@ TABLES = {
     "h2o": {"H2OAutoML": h2o.automl.OPTIONS, "train": h2o.automl.TRAIN_OPTIONS},
     "tpot": {"TPOTClassifier, TPOTRegressor": tpot.OPTIONS},
     "autosklearn": {"AutoSklearnClassifier, AutoSklearnRegressor": base.OPTIONS},
-    "autogluon": {"TabularPredictor": autogluon.OPTIONS, "fit": autogluon.FIT_OPTIONS},
+    "autogluon": {"TabularPredictor": autogluon.OPTIONS, "fit": autogluon.FIT_OPTIONS, **autogluon.METHODS},
     "flaml": {"AutoML, AutoML.fit": flaml.OPTIONS},
 }
 HEAD = "## Parameters\n"

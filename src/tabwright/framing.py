@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import PredefinedSplit
 
 from tabwright.config import Config
 from tabwright.data.splits import forward, group_codes, make_folds, users_folds
@@ -40,7 +41,13 @@ class RowColumns:
 
     def take(self, rows: Array) -> RowColumns:
         weight, group, time_ = (None if a is None else a[rows] for a in (self.weight, self.group, self.time))
-        return RowColumns(weight, group, time_, self.splitter)
+        return RowColumns(weight, group, time_, self._splitter_of(rows))
+
+    def _splitter_of(self, rows: Array) -> Any:
+        """scikit-learn's PredefinedSplit names a fold for each row as given, so that it loses the same ones."""
+        fold = getattr(self.splitter, "test_fold", None)
+        before = len(rows) if rows.dtype == bool else None if self.weight is None else len(self.weight)
+        return self.splitter if fold is None or len(fold) != before else PredefinedSplit(np.asarray(fold)[rows])
 
 
 @dataclass(frozen=True)

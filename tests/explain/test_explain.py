@@ -122,6 +122,14 @@ def test_counterfactuals_reach_the_goal_with_few_changes():
         explain_subject(regression, frame).counterfactuals(row)
 
 
+def test_counterfactuals_are_scored_as_they_are_told():
+    frame = pd.DataFrame({"t": 1.7e9 + np.arange(200)})  # numbers that are the same in single precision
+    schema = infer_schema(frame, None, Task.REGRESSION)
+    subject = Subject(schema, Task.REGRESSION, np.array([], object), lambda rows: rows.numbers[:, :1])
+    found = explain_subject(subject, frame).counterfactuals(0, above=1.7e9 + 100)
+    assert len(found) and (found["t"] >= 1.7e9 + 100).all()
+
+
 @pytest.fixture(scope="module")
 def frame():
     frame = mixed_frame(500, seed=3)
@@ -155,6 +163,17 @@ def test_contributions_add_up_to_what_is_predicted(fitted, frame):
             for k, name in enumerate(made.classes_):
                 shown = found.contributions(class_=name)["prediction"]
                 np.testing.assert_allclose(shown, made.predict_proba(frame.head(60))[:, k], atol=1e-9)
+
+
+def test_each_row_is_told_by_the_class_that_is_predicted_of_it(fitted, frame):
+    made = fitted[1]
+    told = made.explain(frame.head(60), max_evaluations=3000).row_by_row()
+    proba = made.predict_proba(frame.head(60))
+    assert told["class"].tolist() == made.predict(frame.head(60)).tolist() and told["class"].nunique() == 3
+    np.testing.assert_allclose(told["prediction"], proba.max(axis=1), atol=1e-9)
+    first = told["reason_1"].iloc[0]
+    strongest = told.iloc[0, 1:-5].astype(float).abs().idxmax()
+    assert strongest in first
 
 
 def test_a_file_is_explained_as_its_estimator(fitted, frame):

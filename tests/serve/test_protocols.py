@@ -66,7 +66,8 @@ class TestOpenInferenceProtocol:
         assert found["outputs"][0] == {"name": "prediction", "datatype": "FP64", "shape": [2], "data": [4.5, 1.0]}
 
     @pytest.mark.parametrize(("change", "message"), [
-        ({"datatype": "FP128"}, "datatype 'FP128'"), ({"shape": [2, 2, 2]}, "has the shape [2, 2, 2]"),
+        ({"datatype": "FP128"}, "datatype 'FP128'"),
+        ({"datatype": []}, "datatype '[]'"), ({"shape": [2, 2, 2]}, "has the shape [2, 2, 2]"),
         ({"shape": [3]}, "has 1 values and the shape [3]"), ({"shape": [-1]}, "has the shape [-1]"),
         ({"data": ["abc"]}, "holds 'abc' in row 0 and is declared FP64"), ({"data": 3}, "has no data"),
         ({"name": "y"}, "lacks 1 column"), ({"name": "n"}, "comes twice"), ({"name": 3}, "has no name"),
@@ -85,8 +86,11 @@ class TestOpenInferenceProtocol:
         tensors = [{"name": n, "datatype": k, "shape": [1], "data": [ROW[n]]} for n, k in TRITON_TYPES.items()]
         answer = server.post("/v2/models/sum/infer", json={"inputs": tensors, "outputs": [{"name": "z"}]})
         assert "there is no output 'z'" in answer.json()["error"]
-        headers = {"inference-header-content-length": "99999"}
-        assert server.post("/v2/models/sum/infer", json={}, headers=headers).status_code == 400
+        answer = server.post("/v2/models/sum/infer", json={"inputs": tensors, "outputs": [{"name": []}]})
+        assert answer.status_code == 422 and "there is no output '[]'" in answer.json()["error"]
+        for length in ("99999", "9" * 5000):
+            headers = {"inference-header-content-length": length}
+            assert server.post("/v2/models/sum/infer", json={}, headers=headers).status_code == 400
 
     def test_missing_values(self, server):
         tensors = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import httpx
@@ -94,6 +95,24 @@ def test_other_addresses_ask_for_the_token(monkeypatch):
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and TOKEN not in cookie
     assert ask(OPEN, base=base, headers={"cookie": cookie.split(";")[0]}).status_code == 200
     assert ask(OPEN, base=base, headers={"cookie": "tabwright_ui=guess"}).status_code == 401
+
+
+def test_guesses_of_one_moment_are_looked_at_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(access, "WRONG_S", 0.1)
+
+    async def all_at_once():
+        transport = httpx.ASGITransport(app=Gate(inner, OPEN))
+        async with httpx.AsyncClient(transport=transport, base_url="http://10.0.0.5") as client:
+            began = time.monotonic()
+
+            async def guess(token):
+                answer = await client.get("/", headers={"authorization": f"Bearer {token}"})
+                return answer.status_code, time.monotonic() - began
+
+            return await asyncio.gather(*map(guess, ["a", "b", "c", "d", TOKEN]))
+
+    *wrong, right = asyncio.run(all_at_once())
+    assert [code for code, _ in wrong] == [401] * 4 and right[0] == 200 and right[1] >= 0.4
 
 
 ELSEWHERE = ("https://evil.example", "//evil.example", "/\\evil.example", "javascript:1", "/a\r\nb: c")

@@ -12,6 +12,8 @@ from tabwright.errors import DataError
 from tabwright.testing.clusters import LoopbackCluster
 from tabwright.ui import cluster
 from tabwright.ui.jobs import Job, Jobs
+from tabwright.ui.pages.leaderboard import measurements
+from tabwright.ui.workspace import write_json
 
 
 def wait(jobs, job, seconds=60.0):
@@ -106,6 +108,26 @@ def test_a_killed_job_is_told_from_a_stopped_one(jobs, write_model):
     job = jobs.start("Serve", "model:m", ["tabwright", "serve", str(model), "--port", "0"])
     os.kill(job.pid, signal.SIGKILL)
     assert wait(jobs, job).state == "killed"
+
+
+def test_what_was_measured_before_another_design_leads_is_old(jobs, workspace):
+    def record(k, *words):
+        """The files of a job that was done at second k."""
+        path = workspace.root / "jobs" / f"j{k}.json"
+        write_json(path, {"id": f"j{k}", "title": "", "about": "run:r", "argv": ["tabwright", *words], "pid": 0,
+                          "process_started": 0.0, "started": k - 0.5})  # fmt: skip
+        path.with_suffix(".code").write_text("0")
+        os.utime(path.with_suffix(".code"), (k, k))
+
+    record(1, "fit")
+    record(2, "leaderboard")
+    record(3, "select", "run", "--json")  # only shows the front
+    fit = jobs.get("j1")
+    assert [j.id for j in measurements(jobs, "r", fit)] == ["j2"]
+    record(4, "select", "run", "--design", "linear_1 x1")
+    assert measurements(jobs, "r", fit) == []
+    record(5, "leaderboard")
+    assert [j.id for j in measurements(jobs, "r", fit)] == ["j5"]
 
 
 @pytest.mark.parametrize("name", ["nothing", "../people", ""])

@@ -166,6 +166,8 @@ def _what_if(page):
     expect(told).not_to_have_text(before)
     page.get_by_role("button", name="Show contributions").click()
     expect(page.get_by_role("img", name="Contributions", exact=True)).to_be_visible(timeout=SLOW)
+    said = re.search(r"= (\S+) \(", told.inner_text())[1]
+    expect(page.get_by_text(f"P({said})", exact=True)).to_be_visible()
     page.get_by_role("button", name="Keep this row in the notebook").click()
     expect(page.get_by_text("'age': 70").first).to_be_visible()
 

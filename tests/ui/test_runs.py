@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sqlite3
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -58,6 +59,19 @@ def test_states_of_runs_that_are_not_finished(workspace, run, binary_run):
     held.acquire()
     assert runs.view(workspace, jobs, "r").state == "running"
     held.release()
+
+
+def test_a_run_that_is_refused_at_its_start_says_why(workspace, tmp_path):
+    census(60).assign(weight=-1.0).to_parquet(tmp_path / "table.parquet")
+    jobs, out = Jobs(workspace), workspace.path("runs", workspace.reserve("runs", "r"))
+    words = ["tabwright", "fit", str(tmp_path / "table.parquet"), "--target", "income", "--weights-column", "weight",
+             "--max-models", "1", "--out", str(out)]  # fmt: skip
+    job, end = jobs.start("Fit", "run:r", words), time.monotonic() + 60
+    while jobs.get(job.id).state == "running":
+        assert time.monotonic() < end, jobs.log(job)
+        time.sleep(0.05)
+    view = runs.view(workspace, jobs, "r")
+    assert not out.exists() and view.state == "failed" and "weights_column" in view.told
 
 
 def test_a_live_run_tells_what_it_does(binary_run):

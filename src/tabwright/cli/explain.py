@@ -15,7 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "(default for a run: its own table, by models that have not seen the rows; for a file: "
                         "the few training rows that it holds)")  # fmt: skip
     parser.add_argument("--by", metavar="COLUMN", help="also compare the groups of this column (fairness)")
-    parser.add_argument("--rows", metavar="FILE", help="write every row's contributions and reasons to this CSV file")
+    parser.add_argument("--rows", metavar="FILE", help="write each row's contributions and reasons to this CSV file; "
+                        "of classes, to the probability of the predicted one")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", help="write it all as one HTML page")
     parser.add_argument("--max-rows", type=int, default=2000, metavar="N", help="rows used (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
@@ -38,8 +39,7 @@ def run(args: argparse.Namespace) -> int:
         fair = found.fairness(args.by)
         print(f"\nby {args.by}", *(f.to_string(float_format="%.4g") for f in (fair.groups, fair.gaps)), sep="\n")
     if args.rows:
-        shown = found.contributions().join(found.reasons().drop(columns=["prediction"]))
-        write_for_user(Path(args.rows), shown.to_csv(index=False).encode(), "--rows")
+        write_for_user(Path(args.rows), found.row_by_row().to_csv(index=False).encode(), "--rows")
     if args.out:
         write_for_user(Path(args.out), page(found, args.by).encode(), "--out")
     return 0

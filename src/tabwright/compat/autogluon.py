@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,8 @@ DEFAULT_SECS = 600.0
 OPTIONS: Mapping[str, Option] = {
     "label": used(None, "target"),
     "problem_type": used(None, "binary, multiclass, regression, quantile; inferred where absent"),
-    "eval_metric": used(None, "sort_metric"), "path": used(None, "export_checkpoints_dir"),
+    "eval_metric": used(None, "sort_metric"),
+    "path": used(None, "export_checkpoints_dir; AutogluonModels/ag-TIME where absent"),
     "verbosity": used(2, "progress display from 1 on"), "log_to_file": ignored(False, "the run has a journal"),
     "log_file_path": ignored("auto", "the run has a journal"),
     "sample_weight": used(None, "weights_column; balance_weight is balance_classes"),
@@ -60,6 +62,47 @@ FIT_OPTIONS: Mapping[str, Option] = {
     "ag_args_ensemble": ignored(None, "there is nothing of the kind"),
 }  # fmt: skip
 
+_SILENT = {"silent": used(None, "nothing is printed"), "display": ignored(False, "nothing is printed")}
+_TRANSFORMED = {"transform_features": refused(True, "rows have the columns of train_data")}
+_THRESHOLD = {"decision_threshold": refused(None, "labels are scored at the leader's own threshold; predict takes one")}
+METHODS: Mapping[str, Mapping[str, Option]] = {
+    "predict": _TRANSFORMED | {
+        "decision_threshold": used(None, "P(second class) from which that is predicted; the leader's own where absent"),
+    },
+    "predict_proba": _TRANSFORMED | {
+        "as_multiclass": used(True, "False gives the second of two classes alone"),
+    },
+    "evaluate": _THRESHOLD | _SILENT | {
+        "auxiliary_metrics": ignored(True, "every metric is told"),
+        "detailed_report": refused(False, "predictor.automl.report(path) has the confusion matrix"),
+    },
+    "leaderboard": _THRESHOLD | _SILENT | {
+        "extra_info": refused(False, "predictor.automl.leaderboard(extra_columns='all') tells more"),
+        "extra_metrics": refused(None, "evaluate tells every metric of the leader"),
+        "score_format": refused("score", "higher is better in every column"),
+        "only_pareto_frontier": refused(False, "predictor.automl.pareto() is the front"),
+        "skip_score": refused(False, "leave data out"),
+        "refit_full": ignored(None, "fold models are averaged"),
+        "set_refit_score_to_parent": ignored(False, "fold models are averaged"),
+    },
+    "feature_importance": _SILENT | {
+        "features": used(None, "names of columns"),
+        "feature_stage": refused("original", "importance is that of the table's columns"),
+        "subsample_size": ignored(5000, "rows are 2,000 at most"), "time_limit": ignored(None, "it takes seconds"),
+        "num_shuffle_sets": ignored(None, "each column has its own"),
+        "include_confidence_band": ignored(True, "the interval is always told"),
+        "confidence_level": refused(0.99, "the interval is that of 95 %"),
+    },
+    "fit_summary": {"verbosity": ignored(3, "nothing is printed"), "show_plot": ignored(False, "nothing is drawn")},
+    "load": {
+        "verbosity": ignored(None, "nothing is printed"),
+        "require_version_match": ignored(True, "runs have a format of their own, which later versions read"),
+        "require_py_version_match": ignored(True, "nothing stored depends on Python's version"),
+        "check_packages": ignored(False, "nothing stored depends on packages"),
+    },
+    "save": _SILENT,
+}  # fmt: skip
+
 
 def TabularDataset(data: Any, **more: Any) -> pd.DataFrame:  # noqa: N802 - AutoGluon's name
     """A pandas frame, read from a file where a path is given."""
@@ -92,7 +135,8 @@ class TabularPredictor:
             sort_metric=self._metric(kind, is_classifier=is_classifier),
             nfolds=f["num_bag_folds"] or "auto", n_jobs=-1 if cpus == "auto" else int(cpus),
             max_memory_mib=None if memory in ("auto", None) else 1024.0 * float(memory),
-            constraints=None if limit is None else {"latency_us": 1e6 * limit}, export_checkpoints_dir=s["path"],
+            constraints=None if limit is None else {"latency_us": 1e6 * limit},
+            export_checkpoints_dir=s["path"] or _new_folder(),
             balance_classes=is_classifier and s["sample_weight"] == "balance_weight",
             progress="auto" if s["verbosity"] else False,
         )  # fmt: skip
@@ -132,8 +176,9 @@ class TabularPredictor:
         return self
 
     @classmethod
-    def load(cls, path: str, **_more: Any) -> Self:
+    def load(cls, path: str, **more: Any) -> Self:
         """The predictor whose run lies in ``path``."""
+        _rest("load", more)
         if any(Path(path).glob(f"{FOLDER}*")):
             quantiles = QuantileRegressor.open(path)
             found = cls(label=quantiles.estimators_[0].schema.target, path=path, problem_type="quantile",
@@ -145,8 +190,9 @@ class TabularPredictor:
         made._aml = opened
         return made
 
-    def save(self, **_more: Any) -> str:
+    def save(self, **more: Any) -> str:
         """Nothing is needed: the run lies in :attr:`path`."""
+        _rest("save", more)
         return self.path
 
     @property
@@ -180,20 +226,29 @@ class TabularPredictor:
     def model_names(self) -> list[str]:
         return [str(m) for m in self.automl.leaderboard()["model_id"]]
 
-    def predict(self, data: Any, model: str | None = None, as_pandas: bool = True, **_more: Any) -> Any:
+    def predict(self, data: Any, model: str | None = None, as_pandas: bool = True, **more: Any) -> Any:
+        threshold = _rest("predict", more)["decision_threshold"]
         self._only_leader(model)
         frame = read_table(data)
+        if threshold is not None and self.problem_type != "binary":
+            raise OptionError("decision_threshold", f"is {threshold!r}, and there are not two classes", "leave it out")
         if self._quantiles is not None:
             levels = self._quantiles.predict_quantiles(frame)
             columns = list(self._quantiles.levels)
             return pd.DataFrame(levels, index=_index(data, frame), columns=columns) if as_pandas else levels
-        found = self.automl.predict(frame)
+        if threshold is None:
+            found = self.automl.predict(frame)
+        else:
+            found = self.automl.classes_[(self.automl.predict_proba(frame)[:, 1] >= float(threshold)).astype(int)]
         return pd.Series(found, index=_index(data, frame), name=self.label) if as_pandas else found
 
-    def predict_proba(self, data: Any, model: str | None = None, as_pandas: bool = True, **_more: Any) -> Any:
+    def predict_proba(self, data: Any, model: str | None = None, as_pandas: bool = True, **more: Any) -> Any:
+        as_multiclass = _rest("predict_proba", more)["as_multiclass"]
         self._only_leader(model)
         frame = read_table(data)
         found = self.automl.predict_proba(frame)
+        if not as_multiclass and self.problem_type == "binary":
+            return pd.Series(found[:, 1], _index(data, frame), name=self.label) if as_pandas else found[:, 1]
         return pd.DataFrame(found, index=_index(data, frame), columns=self.class_labels) if as_pandas else found
 
     def _only_leader(self, model: str | None) -> None:
@@ -201,10 +256,11 @@ class TabularPredictor:
             raise OptionError("model", f"is {model!r}, and only the leader predicts", "make another design the leader "
                               "with predictor.automl.select(design=...)")  # fmt: skip
 
-    def evaluate(self, data: Any, model: str | None = None, **_more: Any) -> dict[str, float]:
+    def evaluate(self, data: Any, model: str | None = None, **more: Any) -> dict[str, float]:
         """All metrics, higher is better: losses are negative, as AutoGluon gives them; ``eval_metric`` first."""
         from tabwright.metrics import find_metric
 
+        _rest("evaluate", more)
         self._only_leader(model)
         frame = read_table(data)
         if self.label not in frame.columns:
@@ -217,8 +273,9 @@ class TabularPredictor:
         signed = {n: v if find_metric(n, problem.task).greater_is_better else -v for n, v in found.items()}
         return {problem.metric.name: signed[problem.metric.name], **signed}
 
-    def leaderboard(self, data: Any = None, **_more: Any) -> pd.DataFrame:
+    def leaderboard(self, data: Any = None, **more: Any) -> pd.DataFrame:
         """model, score_val (higher is better), eval_metric, fit_time, stack_level, and score_test of the leader."""
+        _rest("leaderboard", more)
         board = self.automl.leaderboard()
         metric = self.automl._finished.problem.metric
         sign = 1.0 if metric.greater_is_better else -1.0
@@ -229,13 +286,22 @@ class TabularPredictor:
             out["score_test"] = [reached if m == self.model_best else None for m in out["model"]]
         return out.sort_values("score_val", ascending=False, kind="stable").reset_index(drop=True)
 
-    def feature_importance(self, data: Any = None, **_more: Any) -> pd.DataFrame:
+    def feature_importance(self, data: Any = None, model: str | None = None, **more: Any) -> pd.DataFrame:
         """Permutation importance by column."""
+        wanted = _rest("feature_importance", more)["features"]
+        self._only_leader(model)
         every: pd.DataFrame = self.automl.explain(data, None if data is None else self.label).importance
         found = every[~every["is_group"]].set_index("columns")
+        if wanted is not None:
+            unknown = [name for name in wanted if name not in found.index]
+            if unknown:
+                raise OptionError("features", f"names {unknown[0]!r}, which the model does not use",
+                                  f"name some of {', '.join(map(str, found.index[:20]))}")  # fmt: skip
+            found = found[found.index.isin(wanted)]
         return found.rename(columns={"low": "p_low", "high": "p_high"}).drop(columns=["is_group"])
 
-    def fit_summary(self, **_more: Any) -> dict[str, Any]:
+    def fit_summary(self, **more: Any) -> dict[str, Any]:
+        _rest("fit_summary", more)
         return {"model_best": self.model_best, "leaderboard": self.leaderboard()}
 
     def delete_models(self, **_more: Any) -> None:
@@ -245,3 +311,24 @@ class TabularPredictor:
 
 def _index(data: Any, frame: pd.DataFrame) -> pd.Index[Any]:
     return data.index if isinstance(data, pd.DataFrame) else frame.index
+
+
+def _rest(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a method was given beside the parameters that it names."""
+    return settle(f"TabularPredictor.{method}", METHODS[method], given)
+
+
+def _new_folder() -> Path:
+    """AutoGluon's own place for what is to outlive the process; made at once, so that no two fits have the same."""
+    base = folder = Path("AutogluonModels") / time.strftime("ag-%Y%m%d_%H%M%S")
+    k = 0
+    while True:
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            k += 1
+            folder = base.with_name(f"{base.name}-{k:03d}")
+            continue
+        except OSError:
+            pass  # the run itself says what is wrong with its folder
+        return folder

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import ClassifierTags, RegressorTags
 
 from tabwright.api import AutoMLClassifier, AutoMLRegressor
 from tabwright.codec import write_for_user
@@ -23,6 +25,8 @@ ALIASES: Mapping[str, str] = {
     "mean_per_class_error": "balanced_accuracy", "acc": "accuracy", "root_mean_squared_log_error": "rmsle",
 }  # fmt: skip
 """Other systems' names of metrics; those that rank models alike are the same."""
+SQUARED = ("neg_mean_squared_error", "mean_squared_error", "mse")
+"""Those whose values are squares of ours."""
 
 
 def metric_name(name: Any, system: str) -> str:
@@ -38,10 +42,41 @@ def metric_name(name: Any, system: str) -> str:
     return found
 
 
-class Lookalike:
+def as_named(value: float, name: Any) -> float:
+    """A score of ours in the unit of the metric that was asked for by ``name``."""
+    return float(value**2 if str(name).lower() in SQUARED else value)
+
+
+class Lookalike(BaseEstimator):  # type: ignore[misc]
     """Predictions and scores of the estimator within, for classes with ``fit(X, y)``."""
 
     _aml: Any = None
+    _settings: dict[str, Any]
+    _classification = False
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters as given; not by the signature, which scikit-learn reads otherwise."""
+        del deep
+        return dict(self._settings)
+
+    def set_params(self, **params: Any) -> Self:
+        """OptionError for one that is not known."""
+        self._settings = type(self)(**(self._settings | params))._settings
+        return self
+
+    def _classifies(self) -> bool:
+        return self._classification
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if self._classifies():
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        else:
+            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._aml is not None
 
     @property
     def automl(self) -> Any:
@@ -69,12 +104,14 @@ def scores_of(made: Any) -> dict[str, dict[str, float]]:
     """Every metric of every finished candidate and of the leader, out of fold, by model_id."""
     finished = made._finished
     problem, state = finished.problem, finished.state
-    y = problem.user_y(problem.evaluation_rows())
-    found = {e.candidate.model_id: evaluate(problem.task, y, e.prediction)
+    rows = problem.evaluation_rows()
+    y, weight = problem.user_y(rows), None if problem.weight is None else problem.weight[rows]
+    found = {e.candidate.model_id: evaluate(problem.task, y, e.prediction, weight=weight)
              for e in state.finished() if e.prediction is not None}  # fmt: skip
     leading = finished.out_of_fold(finished.ensemble)  # the constant prediction, where nothing was finished in time
     if leading is not None:
-        found[state.leader.name] = evaluate(problem.task, y, leading, finished.ensemble.threshold)
+        threshold = finished.ensemble.threshold
+        found[state.leader.name] = evaluate(problem.task, y, leading, threshold, weight=weight)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tabwright.compat.common import Lookalike, estimator, metric_name
+from tabwright.compat.common import Lookalike, as_named, estimator, metric_name
 from tabwright.compat.options import Option, budget, ignored, refused, settle, used
 from tabwright.data.readers import read_table
 from tabwright.errors import OptionError
@@ -19,7 +19,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 OPTIONS: Mapping[str, Option] = {
     "X_train": used(None, "X"), "y_train": used(None, "y"), "dataframe": used(None, "X with its target"),
-    "label": used(None, "target"), "metric": used(None, "sort_metric, or 'auto'"),
+    "label": used(None, "target"), "metric": used(None, "sort_metric; 'auto' is r2 in regression"),
     "task": used(None, "'classification' or 'regression'"), "n_jobs": used(None, "n_jobs"),
     "log_file_name": ignored(None, "the journal of the run holds more"),
     "estimator_list": used(None, "include_families"), "time_budget": used(None, "max_runtime_secs; 60 where absent"),
@@ -71,6 +71,9 @@ class AutoML(Lookalike):
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
 
+    def _classifies(self) -> bool:
+        return self._settings.get("task") != "regression"
+
     def fit(self, *positional: Any, **given: Any) -> None:
         s = settle("AutoML.fit", OPTIONS, self._settings | given, positional)
         task = s["task"] or "classification"
@@ -83,8 +86,10 @@ class AutoML(Lookalike):
             f for name in s["estimator_list"] for f in _families(name)
         })  # fmt: skip
         folds: int | str = s["n_splits"] or "auto"
+        metric = s["metric"] or "auto"
+        self._metric = metric = "r2" if metric == "auto" and task == "regression" else metric
         made = estimator(task != "regression")(
-            max_runtime_secs=budget(seconds), max_models=s["max_iter"], sort_metric=metric_name(s["metric"], "FLAML"),
+            max_runtime_secs=budget(seconds), max_models=s["max_iter"], sort_metric=metric_name(metric, "FLAML"),
             include_families=families, n_jobs=s["n_jobs"] or -1, seed=s["seed"] or 0,
             nfolds=1 if s["eval_method"] == "holdout" else folds, max_runtime_secs_per_model=s["train_time_limit"],
             max_memory_mib=None if s["mem_thres"] is None else s["mem_thres"] / 2**20,
@@ -130,9 +135,9 @@ class AutoML(Lookalike):
 
     @property
     def best_loss(self) -> float:
-        """The leader's loss: 1 minus a score that is to be large."""
+        """The leader's loss in the metric that was named: 1 minus a score that is to be large."""
         finished = self.automl._finished
-        value = float(finished.state.leader.score)
+        value = as_named(finished.state.leader.score, self._metric)
         return 1.0 - value if finished.problem.metric.greater_is_better else value
 
     def score(self, X: Any, y: Any) -> float:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tabwright.compat.common import Lookalike, estimator, export_script, metric_name
+from tabwright.compat.common import Lookalike, as_named, estimator, export_script, metric_name
 from tabwright.compat.options import Option, budget, ignored, refused, settle, used
 
 OPTIONS: Mapping[str, Option] = {
@@ -41,8 +41,6 @@ OPTIONS: Mapping[str, Option] = {
 
 
 class _TPOT(Lookalike):
-    _classification = False
-
     def __init__(self, *positional: Any, **given: Any) -> None:
         self._settings = settle(type(self).__name__, OPTIONS, given, positional)
 
@@ -52,11 +50,10 @@ class _TPOT(Lookalike):
         size, later = s["population_size"], s["offspring_size"] or s["population_size"]
         candidates = None if s["generations"] is None else size + s["generations"] * later
         each = s["max_eval_time_mins"]
-        default = "accuracy" if self._classification else "neg_mean_squared_error"
         made = estimator(self._classification)(
             max_runtime_secs=budget(limit), max_models=candidates, nfolds=s["cv"],
             max_runtime_secs_per_model=60.0 * each if each else None, seed=s["random_state"] or 0,
-            sort_metric=metric_name(s["scoring"] or default, "TPOT"), n_jobs=s["n_jobs"],
+            sort_metric=metric_name(self._scoring(), "TPOT"), n_jobs=s["n_jobs"],
             export_checkpoints_dir=s["periodic_checkpoint_folder"], engine="dask" if s["use_dask"] else "local",
             progress="auto" if s["verbosity"] or s["verbose"] else False,
         )  # fmt: skip
@@ -71,12 +68,15 @@ class _TPOT(Lookalike):
 
     def score(self, testing_features: Any, testing_target: Any) -> float:
         """The score in ``scoring``; losses are negative, as in scikit-learn."""
-        problem = self.automl._finished.problem
-        value = self.automl.model_performance(testing_features, testing_target)[problem.metric.name]
-        scoring = str(self._settings["scoring"] or ("accuracy" if self._classification else "neg_mean_squared_error"))
-        if "mean_squared_error" in scoring and "root" not in scoring:
-            return float(-(value**2))
-        return float(value if problem.metric.greater_is_better else -value)
+        metric = self.automl._finished.problem.metric
+        return self._as_scorer(self.automl.model_performance(testing_features, testing_target)[metric.name])
+
+    def _scoring(self) -> Any:
+        return self._settings["scoring"] or ("accuracy" if self._classification else "neg_mean_squared_error")
+
+    def _as_scorer(self, value: float) -> float:
+        value = as_named(value, self._scoring())
+        return value if self.automl._finished.problem.metric.greater_is_better else -value
 
     @property
     def fitted_pipeline_(self) -> Any:
@@ -85,8 +85,9 @@ class _TPOT(Lookalike):
 
     @property
     def evaluated_individuals_(self) -> dict[str, dict[str, Any]]:
-        """Scores by candidate."""
-        return {e.candidate.model_id: {"internal_cv_score": e.score, "operator_count": 1, "params": e.candidate.params}
+        """Scores by candidate, as :meth:`score` gives them."""
+        return {e.candidate.model_id: {"internal_cv_score": self._as_scorer(e.score), "operator_count": 1,
+                                       "params": e.candidate.params}
                 for e in self.automl._finished.state.finished()}  # fmt: skip
 
     def export(self, output_file_name: str | Path = "tpot_exported_pipeline.py", data_file_path: str = "") -> None:

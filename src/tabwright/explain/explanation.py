@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabwright.data.readers import read_table
 from tabwright.data.target import read_target
 from tabwright.errors import DataError, OptionError
 from tabwright.explain import dependence as _dependence
@@ -19,6 +18,7 @@ from tabwright.explain import slices as _slices
 from tabwright.explain.subject import Subject, of_model
 from tabwright.explain.surrogate import Surrogate, surrogate
 from tabwright.explain.what_if import counterfactuals
+from tabwright.inputs import read_rows
 from tabwright.reasons import sentence, shown, stored_rows, strongest
 from tabwright.rows import columns_of
 from tabwright.runtime import Model
@@ -122,10 +122,34 @@ class Explanation:
         """
         found = self.shap if X is None else self._shapley(_canonical(self.subject, X))
         k = self.output(class_)
-        values = pd.DataFrame(found.values[:, :, k], columns=self.subject.names)
-        base = pd.Series(found.base[k], index=values.index, name="base")
-        prediction = pd.Series(found.base[k] + found.values[:, :, k].sum(axis=1), values.index, name="prediction")
-        return pd.concat([base, values, prediction], axis=1)  # the table's columns may have the same names
+        return self._adding_up(found.values[:, :, k], np.full(len(found.values), found.base[k]))
+
+    def _adding_up(self, values: Floats, base: Floats) -> pd.DataFrame:
+        prediction = base + values.sum(axis=1)
+        # the table's columns may have the same names
+        return pd.DataFrame(np.column_stack([base, values, prediction]),
+                            columns=["base", *self.subject.names, "prediction"])  # fmt: skip
+
+    def row_by_row(self, top: int = 3) -> pd.DataFrame:
+        """Contributions to what is predicted of each of the first 200 rows, and the reasons, which are of the same.
+
+        Columns as of :meth:`contributions`; of a classifier ``class``, the predicted one, whose probability
+        ``prediction`` is; reason_1, … reason_top.
+        """
+        found, reasons = self.shap, self.reasons(top=top)
+        codes = self._said(found)
+        every = np.arange(len(codes))
+        told = reasons.rename(columns={"prediction": "class"})
+        if self.subject.task is Task.REGRESSION:
+            told = told.drop(columns=["class"])
+        return pd.concat([self._adding_up(found.values[every, :, codes], found.base[codes]), told], axis=1)
+
+    def _said(self, found: Shapley) -> Array:
+        """Outputs that explained rows are told by: of a classifier, the class that is predicted."""
+        prediction = found.base + found.values.sum(axis=1)
+        if self.subject.task is Task.REGRESSION:
+            return np.zeros(len(prediction), np.int64)
+        return self.subject.labels(prediction)
 
     @property
     def shap_importance(self) -> pd.DataFrame:
@@ -147,9 +171,8 @@ class Explanation:
         found = self.shap if X is None else self._shapley(rows)
         prediction = found.base + found.values.sum(axis=1)
         regression = self.subject.task is Task.REGRESSION
-        codes = np.zeros(len(rows), np.int64) if regression else self.subject.labels(prediction)
         out = []
-        for i, k in enumerate(codes.tolist()):
+        for i, k in enumerate(self._said(found).tolist()):
             values = found.values[i, :, k]
             best = strongest(values, top)
             record = {"prediction": prediction[i, 0] if regression else self.subject.classes[k]}
@@ -310,7 +333,7 @@ def explain_subject(
     max_evaluations: int = MAX_EVALUATIONS,
 ) -> Explanation:  # fmt: skip
     """As :func:`explain`, for anything that scores."""
-    frame = read_table(X).reset_index(drop=True)
+    frame = read_rows(X, subject.schema).reset_index(drop=True)
     target = str(y) if isinstance(y, str) else str(subject.schema.target)
     values = frame[target] if (y is None or isinstance(y, str)) and target in frame.columns else y
     if isinstance(values, str):

@@ -23,13 +23,15 @@ from tabwright.types import Array, Floats
 
 def explain_run(
     finished: Finished, classes: Array, X: Any = None, y: Any = None, *, seed: int = 0, max_rows: int = MAX_ROWS,
-    max_evaluations: int = MAX_EVALUATIONS,
+    max_evaluations: int = MAX_EVALUATIONS, ensemble: Ensemble | None = None,
 ) -> Explanation:  # fmt: skip
     """As :func:`tabwright.explain.explain`; without ``X`` on a sample of the training table.
 
     There, what needs true values (importance, slices, fairness) is told by each row's held-out fold models.
+    ``ensemble`` is another of the run than the leader.
     """
-    subject = subject_of(finished, finished.ensemble, classes)
+    explained = finished.ensemble if ensemble is None else ensemble
+    subject = subject_of(finished, explained, classes)
     if X is not None:
         return explain_subject(subject, X, y, seed=seed, max_rows=max_rows, max_evaluations=max_evaluations)
     problem = finished.problem
@@ -39,7 +41,7 @@ def explain_run(
     chosen = [np.sort(rng.permutation(rows)[: max(1, round(share * len(rows)))]) for rows in problem.valid]
     every = np.concatenate(chosen)
     rows = rows_of(load_table(finished.run).take(every))
-    held_out = _held_out(finished, classes, [len(c) for c in chosen], subject)
+    held_out = _held_out(finished, explained, classes, [len(c) for c in chosen], subject)
     return Explanation(subject, rows, problem.user_y(every), None, held_out, seed, max_evaluations)
 
 
@@ -54,13 +56,12 @@ def subject_of(finished: Finished, ensemble: Ensemble, classes: Array) -> Subjec
     return of_model(model)
 
 
-def _held_out(finished: Finished, classes: Array, sizes: list[int], whole: Subject) -> Subject:
+def _held_out(finished: Finished, explained: Ensemble, classes: Array, sizes: list[int], whole: Subject) -> Subject:
     """Scores rows, fold after fold, each by the fold models that were not trained on it."""
-    whole_design = Design.whole(finished.design.weights, range(finished.problem.n_folds))
-    ensemble = assemble(finished.run, finished.problem, whole_design, finished.ensemble.name)
-    ensemble = replace(
-        ensemble, threshold=finished.ensemble.threshold, calibration=finished.ensemble.calibration
-    )
+    weights = [(m.model_id, m.weight) for m in explained.members]
+    whole_design = Design.whole(weights, range(finished.problem.n_folds))
+    ensemble = assemble(finished.run, finished.problem, whole_design, explained.name)
+    ensemble = replace(ensemble, threshold=explained.threshold, calibration=explained.calibration)
     by_fold = []
     for k in range(len(sizes)):
         members = tuple(m.of_fold(k) for m in ensemble.members)

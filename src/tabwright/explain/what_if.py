@@ -98,7 +98,8 @@ def _changed(row: Rows, options: Sequence[dict[int, object]]) -> Rows:
     many = row.take(np.zeros(len(options), np.intp))
     for j in {j for o in options for j in o}:
         own: Array = (row.numbers[0, j] if j < row.numbers.shape[1] else row.strings[0, j - row.numbers.shape[1]])
-        many = with_value(many, j, np.array([o.get(j, own) for o in options], dtype=np.asarray(own).dtype.kind))
+        kind: type = float if j < row.numbers.shape[1] else object
+        many = with_value(many, j, np.array([o.get(j, own) for o in options], dtype=kind))
     return many
 
 

@@ -21,14 +21,16 @@ def figures(finished: Finished) -> str:
     prediction = finished.out_of_fold(finished.ensemble)
     if prediction is None:
         return "<p>The out-of-fold predictions are gone (max_disk_mib).</p>"
-    y = finished.problem.user_y(finished.problem.evaluation_rows())
+    problem = finished.problem
+    rows = problem.evaluation_rows()
+    y, weight = problem.user_y(rows), None if problem.weight is None else problem.weight[rows]
     classes = [str(c) for c in finished.schema.classes or ()]
-    if finished.problem.task is Task.REGRESSION:
+    if problem.task is Task.REGRESSION:
         charts = _numbers(y, prediction[:, 0], str(finished.schema.target))
-    elif finished.problem.task is Task.BINARY:
-        charts = _two(y, prediction[:, 0], classes, finished.ensemble.threshold)
+    elif problem.task is Task.BINARY:
+        charts = _two(y, prediction[:, 0], weight, classes, finished.ensemble.threshold)
     else:
-        charts = _many(y, full_proba(prediction), classes)
+        charts = _many(y, full_proba(prediction), weight, classes)
     return f'<div class="grid2">{"".join(f"<figure>{chart}</figure>" for chart in charts)}</div>'
 
 
@@ -46,11 +48,11 @@ def _numbers(y: Array, prediction: Floats, target: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _two(y: Array, p: Floats, classes: list[str], threshold: float) -> list[str]:
+def _two(y: Array, p: Floats, weight: Floats | None, classes: list[str], threshold: float) -> list[str]:
     truth = y == 1
-    a, b = roc(truth, p), precision_recall(truth, p)
-    c, _ = calibration(truth, p)
-    share = float(truth.mean())
+    a, b = roc(truth, p, weight), precision_recall(truth, p, weight)
+    c, _ = calibration(truth, p, weight)
+    share = float(np.average(truth, weights=weight))
     table = confusion(y, (p >= threshold).astype(np.int64), 2)
     return [
         _titled(f"ROC of {classes[1]!r}: area {a.area:.4f}", lines(
@@ -65,15 +67,15 @@ def _two(y: Array, p: Floats, classes: list[str], threshold: float) -> list[str]
     ]  # fmt: skip
 
 
-def _many(y: Array, proba: Floats, classes: list[str]) -> list[str]:
+def _many(y: Array, proba: Floats, weight: Floats | None, classes: list[str]) -> list[str]:
     common = np.argsort(-np.bincount(y, minlength=len(classes)), kind="stable")
     curves = []
     for k in common[:5].tolist():
         if 0 < (y == k).sum() < len(y):
-            found = roc(y == k, proba[:, k])
+            found = roc(y == k, proba[:, k], weight)
             curves.append(Line(f"{classes[k]} {found.area:.3f}", found.x.tolist(), found.y.tolist()))
     said = proba.argmax(axis=1)
-    c, _ = calibration(said == y, proba.max(axis=1))
+    c, _ = calibration(said == y, proba.max(axis=1), weight)
     kept = np.sort(common[:MAX_CLASSES])
     table = confusion(y, said, len(classes))[np.ix_(kept, kept)]
     some = f" (the {MAX_CLASSES} commonest of {len(classes)})" if len(classes) > MAX_CLASSES else ""

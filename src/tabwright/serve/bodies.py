@@ -109,9 +109,9 @@ def read_value(value: Any, served: Served, max_rows: int) -> Feeds:
     columns ``{"a": [1, 2]}`` or ``{"columns": {"a": [1, 2]}}``; ``{"columns": ["a"], "data": [[1], [2]]}``.
     """
     model = served.model
+    while isinstance(value, Mapping) and value.keys() == {"rows"}:
+        value = value["rows"]
     if isinstance(value, Mapping):
-        if value.keys() == {"rows"}:
-            return read_value(value["rows"], served, max_rows)
         if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
             return read_split(value["columns"], value["data"], served, max_rows)
         if value.keys() == {"columns"} and isinstance(value["columns"], Mapping):
@@ -190,9 +190,9 @@ def _read_csv(body: bytes, served: Served, max_rows: int) -> Feeds:
         raise RefusalError(422, "the request holds no rows", "send one or more")
     schema = served.model.schema
     header = [name.strip() for name in rows[0]]
-    known = {c.name for c in schema.columns}
-    # SageMaker's CSV has no header; with one, its names are the model's
-    if len(known & set(header)) * 2 > len(header):
+    known, read = ({c.name for c in columns} for columns in (schema.columns, schema.used))
+    # SageMaker's CSV has no header; with one, its names are the model's, or among others
+    if len(known & set(header)) * 2 > len(header) or read <= set(header):
         return read_split(header, rows[1:], served, max_rows) if len(rows) > 1 else _no_rows()
     if len(header) not in (len(schema.columns), len(schema.used)):
         require_columns(header, schema)

@@ -62,7 +62,7 @@ class Gate:
             await _answer(scope, send, 403, refused)
         elif self._config.token is not None and scope["path"] == "/login":
             await self._login(scope, receive, send)
-        elif not self._knows(headers):
+        elif not await self._knows(headers):
             await self._ask(scope, headers, send)
         elif scope["type"] == "http":
             await self._limited(scope, headers, receive, _with_headers(send))
@@ -84,23 +84,26 @@ class Gate:
             return "Requests of pages from elsewhere are refused."
         return ""
 
-    def _knows(self, headers: dict[str, str]) -> bool:
+    async def _knows(self, headers: dict[str, str]) -> bool:
         if self._config.token is None:
             return True
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._is_token(given):
-            return True
         proof = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")  # whatever else is among the cookies
-        return hmac.compare_digest(proof.encode("utf-8", "replace"), self._proof.encode())
+        if hmac.compare_digest(proof.encode("utf-8", "replace"), self._proof.encode()):
+            return True
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and await self._is_token(given)
 
-    def _is_token(self, given: str) -> bool:
+    async def _is_token(self, given: str) -> bool:
+        """One wrong guess a second, whoever makes it; right ones wait for it too."""
         assert self._config.token is not None
-        return hmac.compare_digest(given.encode(), self._config.token.encode())
+        async with self._trying:
+            right = hmac.compare_digest(given.encode(), self._config.token.encode())
+            if not right:  # before the next guess is looked at: those of one moment are no quicker
+                await asyncio.sleep(WRONG_S)
+            return right
 
     async def _ask(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
         """Send people to the form; tell programs that a token is needed."""
-        if "authorization" in headers:
-            await self._wrong()
         if scope["type"] == "http" and "text/html" in headers.get("accept", ""):
             asked = scope["query_string"].decode("latin-1")
             target = quote(scope["path"] + (f"?{asked}" if asked else ""))
@@ -117,23 +120,15 @@ class Gate:
         if scope["method"] == "POST":
             body = await _body(receive, LOGIN_BYTES)
             fields = parse_qs(body.decode("utf-8", "replace"))
-            async with self._trying:
-                right = self._is_token(fields.get("token", [""])[0])
-            if right:
+            if await self._is_token(fields.get("token", [""])[0]):
                 secure = "; Secure" if scope.get("scheme") == "https" else ""
                 cookie = f"{COOKIE}={self._proof}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000{secure}"
                 location = _inside(fields.get("next", ["/"])[0]).encode()
                 await _answer(scope, send, 303, "", ((b"location", location), (b"set-cookie", cookie.encode())))
                 return
-            await self._wrong()
             told, status = '<p class="wrong" role="alert">This is not the token.</p>', 401
         page = LOGIN_PAGE.format(told=told, next=escape(_inside(fields.get("next", ["/"])[0]), quote=True))
         await _answer(scope, send, status, page, ((b"content-type", b"text/html; charset=utf-8"),))
-
-    async def _wrong(self) -> None:
-        """One wrong guess a second, whoever makes it; right ones wait for it too."""
-        async with self._trying:
-            await asyncio.sleep(WRONG_S)
 
     async def _limited(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
         """Pass a request on, and count its body."""

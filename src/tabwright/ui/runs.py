@@ -89,12 +89,17 @@ class View:
         return None if found is None else float(found)
 
     @property
-    def design(self) -> str:
-        """What is delivered instead of the leader, where another point of the front was chosen; else empty."""
+    def chosen(self) -> Design | None:
+        """What is delivered instead of the leader, where another point of the front was chosen."""
         try:
-            return str(Design.from_json(json.loads(RunDir(self.path).design_file.read_text("utf-8"))["design"]))
+            return Design.from_json(json.loads(RunDir(self.path).design_file.read_text("utf-8"))["design"])
         except (OSError, ValueError, TypeError, KeyError):
-            return ""
+            return None
+
+    @property
+    def design(self) -> str:
+        """:attr:`chosen` by its name; empty where there is none."""
+        return "" if self.chosen is None else str(self.chosen)
 
     @property
     def score(self) -> float | None:
@@ -126,9 +131,11 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def view(workspace: Workspace, jobs: Jobs, name: str) -> View:
     """A run of the workspace as it stands; DataError where there is none."""
-    path = workspace.existing("runs", name)
+    path = workspace.path("runs", name)
     mine = jobs.about(f"run:{name}")
     job = next((j for j in mine if j.kind in ("fit", "resume")), None)
+    if job is None or job.state not in (RUNNING, FAILED, STOPPED):
+        workspace.existing("runs", name)  # what ends before there is a run removes its folder, and has still a reason
     working = job is not None and job.state == RUNNING
     try:
         found: Audit | None = journal(path)

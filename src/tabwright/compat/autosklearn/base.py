@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from tabwright.compat.common import Lookalike, estimator, metric_name
+from tabwright.compat.common import Lookalike, as_named, estimator, metric_name
 from tabwright.compat.options import Option, budget, ignored, refused, settle, used
 from tabwright.errors import OptionError
 
@@ -48,8 +48,6 @@ OPTIONS: Mapping[str, Option] = {
 
 class AutoSklearnEstimator(Lookalike):
     """See :data:`OPTIONS` for the parameters."""
-
-    _classification = False
 
     def __init__(self, *positional: Any, **given: Any) -> None:
         self._settings = settle(type(self).__name__, OPTIONS, given, positional)
@@ -100,7 +98,7 @@ class AutoSklearnEstimator(Lookalike):
         metric = finished.problem.metric
         rows = [
             (e.candidate.model_id, weights.get(e.candidate.model_id, 0.0), e.candidate.family,
-             1.0 - e.score if metric.greater_is_better else e.score, e.seconds)
+             1.0 - e.score if metric.greater_is_better else as_named(e.score, self._settings["metric"]), e.seconds)
             for e in finished.state.finished() if not ensemble_only or e.candidate.model_id in weights
         ]  # fmt: skip
         frame = pd.DataFrame(rows, columns=["model_id", "ensemble_weight", "type", "cost", "duration"])
@@ -122,11 +120,13 @@ class AutoSklearnEstimator(Lookalike):
     def sprint_statistics(self) -> str:
         """The run in a few lines."""
         finished = self.automl._finished
+        metric = self._settings["metric"] or finished.problem.metric.name
+        best = as_named(finished.state.leader.score, metric)
         entries = list(finished.state.entries.values())
         count = {s: sum(e.status == s for e in entries) for s in ("ok", "failed", "pruned", "cancelled")}
         return (
-            f"tabwright results:\n  Dataset name: {finished.schema.target}\n  Metric: {finished.problem.metric.name}\n"
-            f"  Best validation score: {finished.state.leader.score:.6f}\n"
+            f"tabwright results:\n  Dataset name: {finished.schema.target}\n  Metric: {metric}\n"
+            f"  Best validation score: {best:.6f}\n"
             f"  Number of target algorithm runs: {len(entries)}\n"
             f"  Number of successful target algorithm runs: {count['ok']}\n"
             f"  Number of crashed target algorithm runs: {count['failed']}\n"

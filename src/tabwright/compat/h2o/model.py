@@ -12,6 +12,7 @@ from tabwright.compat.common import with_mse
 from tabwright.compat.h2o.frame import H2OFrame, pandas_of
 from tabwright.data.target import read_target
 from tabwright.errors import OptionError
+from tabwright.explain.run import explain_run
 from tabwright.export import export
 from tabwright.metrics import evaluate, full_proba
 from tabwright.objectives.design import Design
@@ -126,8 +127,10 @@ class H2OModel:
             prediction = finished.out_of_fold(self._ensemble)
             if prediction is None:
                 raise OptionError("test_data", "is absent and the out-of-fold predictions are gone", "pass a frame")
-            y = problem.user_y(problem.evaluation_rows())
-            return ModelPerformance(evaluate(problem.task, y, prediction, self._ensemble.threshold), len(y))
+            rows = problem.evaluation_rows()
+            y, weight = problem.user_y(rows), None if problem.weight is None else problem.weight[rows]
+            found = evaluate(problem.task, y, prediction, self._ensemble.threshold, weight=weight)
+            return ModelPerformance(found, len(y))
         frame = pandas_of(test_data)
         target = str(finished.schema.target)
         if target not in frame.columns:
@@ -144,7 +147,7 @@ class H2OModel:
 
     def varimp(self, use_pandas: bool = False) -> Any:
         """Permutation importance, out of fold: variable, relative_importance, scaled_importance, percentage."""
-        found = self._made.explain().importance
+        found = self.explain().importance
         found = found[~found["is_group"]]
         size = found["importance"].clip(lower=0).to_numpy()
         rows = pd.DataFrame({"variable": found["columns"].to_numpy(), "relative_importance": size,
@@ -153,8 +156,10 @@ class H2OModel:
         return rows if use_pandas else [tuple(r) for r in rows.itertuples(index=False)]
 
     def explain(self, frame: Any = None, **_more: Any) -> Any:
-        """See :meth:`tabwright.AutoMLRegressor.explain`."""
-        return self._made.explain(None if frame is None else pandas_of(frame))
+        """See :meth:`tabwright.AutoMLRegressor.explain`; of this model."""
+        classes = getattr(self._made, "classes_", np.empty(0, object))
+        rows = None if frame is None else pandas_of(frame)
+        return explain_run(self._made._finished, classes, rows, ensemble=self._ensemble)
 
     def download_mojo(self, path: str = ".", get_genmodel_jar: bool = False, genmodel_name: str = "") -> str:
         """Write the model as an ONNX file, which ``tabwright.load_model`` and any ONNX runtime score; its path."""

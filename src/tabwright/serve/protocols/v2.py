@@ -118,7 +118,9 @@ def read_request(body: bytes, header_length: str | None, served: Served, max_row
     """Understand an inference request, JSON alone or followed by binary tensors."""
     binary = b""
     if header_length is not None:
-        if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(body):
+        # Python turns no number of thousands of digits into an integer
+        readable = header_length.isascii() and header_length.isdigit() and len(header_length) < 20
+        if not readable or int(header_length) > len(body):
             raise RefusalError(400, f"{_HEADER} is {header_length[:20]!r}", "give the length of the JSON part in bytes")
         body, binary = body[: int(header_length)], body[int(header_length) :]
     value = parse_json(body)
@@ -148,7 +150,7 @@ def _declared(item: Any) -> tuple[str, str, list[int], int | None]:
     if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
         raise RefusalError(422, "an input has no name", "give each its column's name")
     name, kind, shape = item["name"], item.get("datatype"), item.get("shape")
-    if kind != "BYTES" and kind not in DTYPES:
+    if not isinstance(kind, str) or (kind != "BYTES" and kind not in DTYPES):
         raise RefusalError(422, f"the input {name!r} has the datatype {str(kind)[:20]!r}",
                            f"use one of BYTES, {', '.join(DTYPES)}", column=name)  # fmt: skip
     if (not isinstance(shape, list) or len(shape) not in (1, 2)
@@ -159,7 +161,7 @@ def _declared(item: Any) -> tuple[str, str, list[int], int | None]:
     size = parameters.get("binary_data_size") if isinstance(parameters, Mapping) else None
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
         raise RefusalError(422, f"the input {name!r} has no whole binary_data_size", "give its bytes", column=name)
-    return name, str(kind), shape, size
+    return name, kind, shape, size
 
 
 def _from_json(name: str, kind: str, shape: Sequence[int], data: Any) -> list[Any]:
@@ -237,7 +239,7 @@ def _outputs(value: Mapping[str, Any], served: Served) -> tuple[tuple[str, ...],
     names, binary = [], set()
     for item in asked if isinstance(asked, list) else [asked]:
         name = item.get("name") if isinstance(item, Mapping) else None
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise RefusalError(422, f"there is no output {str(name)[:60]!r}", f"ask for one of {', '.join(known)}")
         names.append(name)
         options = item.get("parameters")

@@ -10,7 +10,7 @@ from nicegui import app, ui
 from tabwright.ui import charts, parts, recipes
 from tabwright.ui import runs as reading
 from tabwright.ui.actions import argv, command
-from tabwright.ui.jobs import DONE, RUNNING
+from tabwright.ui.jobs import DONE, RUNNING, Job, Jobs
 from tabwright.ui.shell import Shell
 
 COLUMNS = {
@@ -101,9 +101,9 @@ class Leaderboard:
                  "interval": _interval(r), "on_pareto_front": "yes" if r.get("on_pareto_front") else ""}
             for r in board
         ]  # fmt: skip
-        if rows != self._seen:
+        if (rows, view.design) != self._seen:
             self.table.rows = rows
-            self._seen = rows
+            self._seen = rows, view.design
             self._draw(view)
         more = " Latency, size and intervals are being measured." if self.waits() else ""
         if self.extra and view.score is not None:
@@ -116,19 +116,20 @@ class Leaderboard:
         found = view.audit
         if found is None or not found.leaders or view.is_live:
             return
-        leader = found.leaders[-1]
+        inside = found.leaders[-1].members if view.chosen is None else view.chosen.weights
         family = {c.model_id: c.family for c in found.candidates}
         self.diagram.clear()
         with self.diagram, parts.card("What the leader is made of"):
-            if len(leader.members) < 2:
-                parts.soft(f"{leader.name} alone{_averaged(view)}.")
+            if len(inside) < 2:
+                alone = inside[0][0] if inside else "constant"
+                parts.soft(f"{alone} alone{_averaged(view)}.")
                 for c in found.candidates:
-                    if c.model_id == leader.name and (names := reading.bases(c)):
+                    if c.model_id == alone and (names := reading.bases(c)):
                         parts.soft(stacked(c.model_id, names))
                 return
-            members = [(m, family.get(m, "?"), w) for m, w in sorted(leader.members, key=lambda p: -p[1])]
+            members = [(m, family.get(m, "?"), w) for m, w in sorted(inside, key=lambda p: -p[1])]
             told = "; ".join(f"{m} {w:.0%}" for m, _, w in members)
-            learned = {c.model_id: b for c in found.candidates if c.model_id in dict(leader.members)
+            learned = {c.model_id: b for c in found.candidates if c.model_id in dict(inside)
                        and (b := reading.bases(c))}  # fmt: skip
             target = str(reading.schema_of(view.path).target)
             parts.chart(charts.ensemble(members, view.n_folds, target, learned), f"The ensemble: {told}",
@@ -139,7 +140,7 @@ class Leaderboard:
 
     def _take_measurements(self, view: reading.View) -> None:
         jobs = self.shell.context.jobs
-        fresh = jobs.since(f"run:{self.name}", "leaderboard", view.job)
+        fresh = measurements(jobs, self.name, view.job)
         running = next((j for j in fresh if j.state == RUNNING), None)
         self.measuring = running.id if running else None
         done = next((j for j in fresh if j.state == DONE), None)
@@ -174,6 +175,18 @@ class Leaderboard:
         ui.navigate.to(f"/runs/{self.name}/compare?a={chosen[0]}&b={chosen[1]}")
 
 
+def measurements(jobs: Jobs, name: str, fitted: Job | None) -> list[Job]:
+    """The jobs that measure the leader of now, latest first: begun after the fit, and after another design's choice."""
+    about = f"run:{name}"
+    chosen = (j for j in jobs.since(about, "select", fitted) if j.state == DONE and _chooses(j))
+    return jobs.since(about, "leaderboard", next(chosen, fitted))
+
+
+def _chooses(job: Job) -> bool:
+    """Whether a ``tabwright select`` does more than show the front."""
+    return any(word == "--design" or word.startswith("--max-") for word in job.argv)
+
+
 def stacked(stacker: str, names: Sequence[str]) -> str:
     """A sentence on what a stacker has learned from."""
     return f"{stacker} is stacked: it has learned from the columns and what {', '.join(names)} predicted out of fold."
@@ -184,6 +197,8 @@ def _has_page(row: dict[str, Any]) -> bool:
 
 
 def _averaged(view: reading.View) -> str:
+    if view.design:
+        return f", as it was chosen from the front: {view.design}"
     if view.in_time:
         return ", each fitted on all rows in the end, or on what its last fold had"
     return f", each the mean of its {view.n_folds} fold models" if view.n_folds > 1 else ""

@@ -79,13 +79,15 @@ class _WhatIf:
         with self.shell.telling(), busy(self.button):
             frame = await aside(self.shell.context.tables.frame, self.table.value)
             given = pd.DataFrame([{k: None if v == "" else v for k, v in self.row.items()}])
-            made = await aside(lambda: explain(self.model, frame, max_rows=BACKGROUND).contributions(given))
-            values = {str(k): float(v) for k, v in made.iloc[0].items()}
-            base, prediction = values.pop("base"), values.pop("prediction")
-            top = sorted(values.items(), key=lambda pair: -abs(pair[1]))[:SHOWN_CLASSES]
+            said = None if self.model.classes_ is None else self._said(answer(self.model, self.row))
+            made = await aside(lambda: explain(self.model, frame, max_rows=BACKGROUND).contributions(given, said))
+            base, *values, prediction = map(float, made.iloc[0])  # by position: columns may be called so, too
+            moves = zip(map(str, made.columns[1:-1]), values, strict=True)
+            top = sorted(moves, key=lambda pair: -abs(pair[1]))[:SHOWN_CLASSES]
             self.moves.clear()
             with self.moves:
-                parts.figures({"base": f"{base:.5g}", "prediction": f"{prediction:.5g}"})
+                told = "prediction" if said is None else f"P({said})"
+                parts.figures({"base": f"{base:.5g}", told: f"{prediction:.5g}"})
                 parts.chart(charts.bars([k for k, _ in top], [round(v, 6) for _, v in top], "contribution",
                                         sideways=True), "Contributions", 70 + 24 * len(top))  # fmt: skip
 
@@ -103,12 +105,8 @@ class _WhatIf:
             self.told.text = f"{self.model.schema.target} = {value:.6g}"
             self.moved.text = f"{value - before:+.6g} against the row at the start ({before:.6g})"
             return
-        best, p = max(found, key=lambda pair: pair[1])
-        threshold = float(self.model.metadata.get("threshold") or 0.5)
-        if len(found) == 2:
-            best = found[1][0] if found[1][1] >= threshold else found[0][0]
-            p = dict(found)[best]
-        self.told.text = f"{self.model.schema.target} = {best} ({p:.1%})"
+        said = self._said(found)
+        self.told.text = f"{self.model.schema.target} = {said} ({dict(found)[said]:.1%})"
         last, before = found[-1][0], dict(self.start)[found[-1][0]]
         self.moved.text = f"P({last}) {dict(found)[last] - before:+.2%} against the row at the start ({before:.2%})"
         shown = sorted(found, key=lambda pair: -pair[1])[:SHOWN_CLASSES] if len(found) > 2 else found
@@ -119,6 +117,13 @@ class _WhatIf:
         self.chart.options.update(options)
         self.chart.style(f"height:{70 + 26 * len(shown)}px")
         self.chart.update()
+
+    def _said(self, found: list[tuple[str, float]]) -> str:
+        """The class that is predicted: of two, by the model's threshold."""
+        if len(found) != 2:
+            return max(found, key=lambda pair: pair[1])[0]
+        threshold = float(self.model.metadata.get("threshold") or 0.5)
+        return found[1][0] if found[1][1] >= threshold else found[0][0]
 
     def keep(self) -> None:
         """Record the question, as Python."""
