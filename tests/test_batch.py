@@ -15,6 +15,7 @@ import pytest
 
 from tabwright import batch
 from tabwright.data import stream
+from tabwright.data.delimited import ReadOptions
 from tabwright.data.readers import read_table
 from tabwright.errors import ColumnError, DataError, OptionError
 from tabwright.runtime import load_model
@@ -196,3 +197,24 @@ def test_careless_files(write_model, tmp_path):
         with pytest.raises(OptionError, match="--out"):
             predict("other.csv", out)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
+@pytest.mark.parametrize("out", ["out.parquet", "out.csv"])
+def test_a_table_without_rows_gives_one_without_rows(name, out, write_model, tmp_path):
+    model, source = write_model(BINARY), written(table(10)[:0], tmp_path / name)
+    assert batch.predict_file(model, source, tmp_path / out, 1, progress=False) == 0
+    found = (pd.read_csv if out.endswith("csv") else pd.read_parquet)(tmp_path / out)
+    assert list(found) == ["prediction", "p_0", "p_1"] and len(found) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("small_blocks")
+def test_words_for_missing_values_hold_in_every_form(workers, write_model, tmp_path):
+    frame = table().astype({"x": object})
+    frame["x"] = frame["x"].map(lambda v: str(v) if v == v else "unknown")  # noqa: PLR0124
+    options = ReadOptions(null_values=("unknown",))
+    for name in ("t.csv", "t.parquet"):
+        source, out = written(frame, tmp_path / name), tmp_path / "out.csv"
+        assert batch.predict_file(write_model(SCHEMA), source, out, workers, progress=False, options=options) == N
+        np.testing.assert_allclose(pd.read_csv(out)["prediction"], load_model(write_model(SCHEMA)).predict(table()))

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from onnx import helper
 
-from tabwright import runtime, seal
+from tabwright import rows, runtime, seal
 from tabwright.data.readers import read_table
 from tabwright.errors import ColumnError, DataError, ModelFileError
 from tabwright.runtime import load_model
@@ -130,6 +130,21 @@ def test_long_tables_are_scored_in_parts(write_model):
     x = np.arange(2 * runtime.CHUNK_ROWS + 7.0)
     np.testing.assert_array_equal(model.predict({"x": x, "c": ["w"] * len(x)}), x)
     assert model.predict(pd.DataFrame({"x": [], "c": []})).shape == (0,)
+
+
+def test_a_long_text_is_scored_with_few_others(write_model, monkeypatch):
+    model = load_model(write_model(Schema((Column("x", Kind.NUMERIC), Column("t", Kind.TEXT)), "y", Task.REGRESSION)))
+    run, sizes = model._run, []
+
+    def spied(outputs, feeds):
+        sizes.append((len(feeds["strings"]), max(map(len, feeds["strings"][:, 0]))))
+        return run(outputs, feeds)
+
+    monkeypatch.setattr(model, "_run", spied)
+    x, texts = np.arange(4000.0), ["a few words", "and more words"] * 2000
+    texts[7] = "word " * (rows.MAX_CHARS // 100)
+    np.testing.assert_array_equal(model.predict({"x": x, "t": texts}), x)
+    assert all(n * longest <= rows.MAX_CHARS for n, longest in sizes) and len(sizes) == 2
 
 
 def test_threads_share_a_model(model):

@@ -26,7 +26,7 @@ from tabwright.codec import write_atomic
 from tabwright.data.arrow import frame_from_arrow
 from tabwright.data.delimited import ReadOptions
 from tabwright.data.places import find
-from tabwright.data.readers import check_exists, in_many
+from tabwright.data.readers import check_exists, emptied, in_many
 from tabwright.data.stream import BLOCK_BYTES, BLOCK_ROWS, DELIMITED, PARQUET, Blocks, Stream
 from tabwright.errors import ColumnError, DataError, OptionError, RunError
 from tabwright.reasons import sentence, stored_rows
@@ -140,18 +140,24 @@ def _prepare(job: Job, model: Model) -> None:
 
 def _score(job: Job, model: Model, workers: int, *, progress: bool) -> int:
     blocks = iter(Blocks(Stream(job.source, job.options), model.schema))
-    first = next(blocks, None)
+    first = next(blocks, (_no_rows(model), 1.0))  # so that the output has its columns
     second = next(blocks, None)
     if second is None or workers == 1:  # small, or told so: no process is worth its start
         n_rows = 0
         with _bar(progress) as show:
             for k, (table, share) in enumerate(_chain(first, second, blocks)):
                 if not job.part(k).exists():
-                    _guarded(lambda t=table, k=k: _write_part(model, t, job.part(k), k == 0, job.reasons), n_rows)
+                    _guarded(lambda t=table, k=k: _write_part(model, t, job.part(k), k == 0, job), n_rows)
                 n_rows += table.num_rows
                 show(share)
         return n_rows
     return _score_in_processes(job, _chain(first, second, blocks), workers, progress=progress)
+
+
+def _no_rows(model: Model) -> Any:
+    import pyarrow as pa
+
+    return pa.table({column.name: pa.nulls(0) for column in model.schema.used})
 
 
 def _chain(first: Any, second: Any, rest: Iterator[Any]) -> Iterator[Any]:
@@ -168,7 +174,7 @@ def _score_in_processes(job: Job, blocks: Iterator[Any], workers: int, *, progre
         try:
             for k, (table, share) in enumerate(blocks):
                 if not job.part(k).exists():
-                    arguments = (_to_ipc(table), str(job.part(k)), k == 0, job.reasons)
+                    arguments = (_to_ipc(table), job.part(k), k == 0, job)
                     waiting.append((pool.submit(_work, *arguments), n_rows, share))
                 n_rows += table.num_rows
                 while len(waiting) > 2 * workers:
@@ -208,11 +214,11 @@ def _start_worker(model: str, public_key: str | None) -> None:
     _worker_model = load_model(model, public_key=public_key)
 
 
-def _work(block: bytes, path: str, is_first: bool, reasons: int) -> None:
+def _work(block: bytes, path: Path, is_first: bool, job: Job) -> None:
     import pyarrow as pa
 
     assert _worker_model is not None
-    _write_part(_worker_model, pa.ipc.open_stream(block).read_all(), Path(path), is_first, reasons)
+    _write_part(_worker_model, pa.ipc.open_stream(block).read_all(), path, is_first, job)
 
 
 def _to_ipc(table: Any) -> bytes:
@@ -224,11 +230,11 @@ def _to_ipc(table: Any) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _write_part(model: Model, table: Any, path: Path, is_first: bool, reasons: int) -> None:
+def _write_part(model: Model, table: Any, path: Path, is_first: bool, job: Job) -> None:
     """Predictions of one block under their name, at once and whole."""
     import pandas as pd
 
-    frame = frame_from_arrow(table)
+    frame, reasons = emptied(frame_from_arrow(table), job.options.null_values), job.reasons
     feeds = model.encode(frame)
     outputs = model.run(feeds) if len(frame) else None
     result = pd.DataFrame({"prediction": model.predict(frame) if outputs is None else _labels(model, outputs)})

@@ -132,14 +132,17 @@ def numbers(values: Any, name: str, parse: Parse, what: str = "numbers") -> Floa
     return out
 
 
-def seconds(values: Any, name: str, parse: Parse) -> Floats:
-    """A column of dates as seconds since 1970 UTC, as :func:`numbers`; plain numbers are taken to be that already."""
+def seconds(values: Any, name: str, parse: Parse, digits: int = 0) -> Floats:
+    """A column of dates as seconds since 1970 UTC, as :func:`numbers`.
+
+    Plain numbers are taken to be that already; with ``digits``, only those that are not so many digits of a date.
+    """
     array = as_array(values)
     if array.dtype.kind == "M":
         return _from_microseconds(array.astype("datetime64[us]"))
-    if array.dtype.kind in "fiu":
+    if array.dtype.kind in "fiu" and not digits:
         return numbers(array, name, parse)
-    return _from_objects(array, name, lambda v: _moment(v, parse), "dates")
+    return _from_objects(array, name, lambda v: _moment(v, parse, digits), "dates")
 
 
 def _from_microseconds(array: Array) -> Floats:
@@ -191,7 +194,7 @@ def _number(value: Any, parse: Parse) -> float:
     raise TypeError
 
 
-def _moment(value: Any, parse: Parse) -> float:
+def _moment(value: Any, parse: Parse, digits: int) -> float:
     if isinstance(value, str):
         return parse(value)
     if is_missing(value):
@@ -201,8 +204,18 @@ def _moment(value: Any, parse: Parse) -> float:
     if isinstance(value, np.datetime64):
         return float(_from_microseconds(value.astype("datetime64[us]").reshape(1))[0])
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        return _plain_moment(value, parse, digits) if digits else float(value)
     raise TypeError
+
+
+def _plain_moment(value: float, parse: Parse, digits: int) -> float:
+    text = canonical_string(value)
+    try:
+        return parse(text)
+    except ValueError:
+        if len(text) == digits:  # of no day: it is no number of seconds for that
+            raise
+    return float(value)
 
 
 def text_parser(read: Parse, also_missing: Sequence[str] = ()) -> Parse:
@@ -290,7 +303,10 @@ def strings(values: Any, name: str) -> Strings:
     if isinstance(values, (list, tuple)):
         items = list(values)
     else:
-        array = as_array(values)
+        dtype = getattr(values, "dtype", None)
+        masked = hasattr(dtype, "na_value") and getattr(dtype, "kind", "O") in "iub"
+        # doubles with NaN for masked would spell truth values as numbers, and not hold all of 64 bits
+        array = np.asarray(values, dtype=object) if masked else as_array(values)
         # float32 has a shorter spelling than the double of its value; dates in nanoseconds would become integers
         items = list(array) if array.dtype == np.float32 or array.dtype.kind == "M" else array.tolist()
     out = np.empty(len(items), dtype=object)

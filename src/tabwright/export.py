@@ -19,10 +19,11 @@ from tabwright.data.table import Table
 from tabwright.errors import OptionError
 from tabwright.features.base import Inputs
 from tabwright.metrics import full_proba
-from tabwright.objectives.measure import Profile, measure, run_batched, session
+from tabwright.objectives.measure import BATCH_ROWS, Profile, measure, run_batched, session
 from tabwright.onnx.graph import Graph, metadata_json
 from tabwright.onnx.parity import Parity, compare, require
 from tabwright.pipeline import Ensemble, Member, Quantiles, emit_outputs, graph_inputs
+from tabwright.rows import rows_at_once
 from tabwright.schema import Schema
 from tabwright.seal import KEY, PLACEHOLDER, seal
 from tabwright.types import Floats, Task
@@ -186,9 +187,10 @@ def in_memory(package: Package, n_threads: int) -> Callable[[Table], Floats]:
     running = session(model, n_threads)
     task = package.ensemble.task
     output = "prediction" if task is Task.REGRESSION else "probabilities"
+    batch = rows_at_once(running, BATCH_ROWS)
 
     def predict(table: Table) -> Floats:
-        values = run_batched(running, graph_inputs(table), output)
+        values = run_batched(running, graph_inputs(table), output, batch)
         if task is Task.REGRESSION:
             return values[:, None]
         return values[:, 1:] if task is Task.BINARY else values

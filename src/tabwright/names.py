@@ -25,17 +25,19 @@ def clean_names(names: Iterable[Any]) -> tuple[list[str], list[str]]:
     notes: list[str] = []
     originals = [_spell(name) for name in names]
     taken = {name for name in originals if name}
+    count: dict[str, int] = {}  # of each name that was seen, from where to look for its next column's number
     for position, name in enumerate(originals, 1):
         final = name
         if not name:
             final = _free(f"column_{position}", taken)
             notes.append(f"Column {position} has no name and is called {final!r}.")
-        elif name in clean:
-            count = 2
-            while f"{name}.{count}" in taken:
-                count += 1
-            final = f"{name}.{count}"
+        elif name in count:
+            while f"{name}.{count[name]}" in taken:
+                count[name] += 1
+            final = f"{name}.{count[name]}"
             notes.append(f"Column {position} has the same name as another, {name!r}, and is called {final!r}.")
+        else:
+            count[name] = 2
         taken.add(final)
         clean.append(final)
     return clean, notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,13 @@ from tabwright import coerce
 from tabwright.errors import DataError
 from tabwright.names import clean_names
 from tabwright.schema import Column, Schema, require_columns
-from tabwright.types import Array, Floats, Kind, Strings
+from tabwright.timestamps import COMPACT
+from tabwright.types import Array, Floats, Ints, Kind, Strings
 
+ROWS_KEY = "tabwright_rows"
+"""In a graph's metadata: how many rows to score at once at most."""
+MAX_CHARS = 2_000_000
+"""Of the texts scored at once, each counted as long as the longest: so many does the graph make room for."""
 _MISSING = frozenset(coerce.MISSING_STRINGS)
 
 
@@ -65,7 +70,9 @@ def _number(value: Any, column: Column) -> float:
     kind = type(value)
     if value is None or (kind is float and value - value != 0.0):  # missing, NaN or infinite
         return np.nan
-    if (kind is int and -(2**53) <= value <= 2**53) or (kind is bool and column.kind is not Kind.DATETIME):
+    if kind is int and -(2**53) <= value <= 2**53 and column.datetime_format not in COMPACT:
+        return float(value)
+    if kind is bool and column.kind is not Kind.DATETIME:
         return float(value)
     return float(column.numbers([value])[0])
 
@@ -139,3 +146,50 @@ def positional(width: int, schema: Schema) -> list[str]:
 def _record_columns(records: Sequence[Mapping[Any, Any]], schema: Schema) -> dict[str, Any]:
     names = {str(name) for record in records for name in record}
     return {c.name: [record.get(c.name) for record in records] for c in schema.used if c.name in names}
+
+
+def rows_at_once(session: Any, most: int) -> int:
+    """Rows that a session's graph is to score at once: ``most``, or fewer where its intermediate results are wide."""
+    told = session.get_modelmeta().custom_metadata_map.get(ROWS_KEY)
+    return most if told is None else min(most, int(told))
+
+
+def in_parts(
+    run: Callable[[dict[str, Array]], list[Array]], feeds: Mapping[str, Array], max_rows: int, texts: Strings | None
+) -> list[Array]:
+    """What a graph gives for all rows, from parts of them that bound the memory of its intermediate results.
+
+    Rows with texts of like lengths are scored together, so that one long text slows few others.
+
+    Parameters
+    ----------
+    run : callable
+        From a part of ``feeds`` to outputs with as many rows.
+    feeds : mapping of str to array, shape (n_rows, ...)
+        The graph's inputs.
+    max_rows : int
+        Of a part.
+    texts : object array of str, shape (n_rows, n_texts), or None
+        Which the graph takes apart into words.
+    """
+    n_rows = len(next(iter(feeds.values())))
+    lengths = np.zeros(n_rows, np.int64) if texts is None or n_rows == 1 else _lengths(texts)
+    if n_rows <= max_rows and n_rows * int(lengths.max(initial=0)) <= MAX_CHARS:
+        return run(dict(feeds))
+    order, start, found = np.argsort(lengths, kind="stable"), 0, []
+    while start < n_rows:
+        chosen = order[start : start + max_rows]
+        fitting = np.count_nonzero(lengths[chosen] * np.arange(1, len(chosen) + 1) <= MAX_CHARS)
+        chosen = chosen[: max(1, fitting)]
+        found.append(run({name: array[chosen] for name, array in feeds.items()}))
+        start += len(chosen)
+    back = np.argsort(order)
+    return [np.concatenate(pieces)[back] for pieces in zip(*found, strict=True)]
+
+
+def _lengths(texts: Strings) -> Ints:
+    """Characters of each row's longest text, int64 (n_rows,)."""
+    longest = np.zeros(len(texts), np.int64)
+    for column in texts.T.tolist():
+        np.maximum(longest, np.fromiter(map(len, column), np.int64, len(column)), out=longest)
+    return longest

@@ -10,7 +10,7 @@ and with JSON under the metadata key ``tabwright``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,15 @@ import numpy as np
 from tabwright import ort, reasons, seal
 from tabwright.conformal import Conformal, decide, required
 from tabwright.errors import DataError, MissingExtraError, ModelFileError
-from tabwright.rows import RowEncoder, columns_of, single_row
+from tabwright.rows import RowEncoder, columns_of, in_parts, rows_at_once, single_row
 from tabwright.schema import Schema, encode
 from tabwright.shapley import Rows
-from tabwright.types import Array, Bools, Floats, Strings
+from tabwright.types import Array, Bools, Floats, Kind, Strings
 
 METADATA_KEY = "tabwright"
 FORMAT = 1
 CHUNK_ROWS = 20_000
-"""Rows scored at once: bounds the memory of intermediate results."""
+"""Rows scored at once at most, which bounds the memory of intermediate results: fewer where texts or these are long."""
 _SCALARS = (int, float, str, bool, type(None), np.generic)
 
 
@@ -53,11 +53,13 @@ class Model:
         self.conformal = None if stored is None else Conformal.from_json(stored)
         self.levels: tuple[float, ...] = tuple(metadata.get("quantiles") or ())
         self.card: str = metadata.get("card", "")  # Markdown
-        self._session = session
+        self._session, self._rows = session, rows_at_once(session, CHUNK_ROWS)
         self._run = session.run
         inputs = {i.name for i in session.get_inputs()}
         self.outputs = tuple(o.name for o in session.get_outputs())
         self._takes_numbers, self._takes_strings = "numbers" in inputs, "strings" in inputs
+        strings = self.schema.strings if self._takes_strings else ()
+        self._texts = [j for j, column in enumerate(strings) if column.kind is Kind.TEXT]
         self._encode_row = RowEncoder(self.schema)
         self._is_classifier = self.classes_ is not None
         # the label output spells classes as whole numbers (where int64 holds them) or strings: back to positions
@@ -222,12 +224,8 @@ class Model:
         return self._in_chunks((output,), feeds)[0]
 
     def _in_chunks(self, outputs: tuple[str, ...], feeds: dict[str, Array]) -> list[Array]:
-        n_rows = len(next(iter(feeds.values())))
-        if n_rows <= CHUNK_ROWS:
-            found: list[Array] = self._run(outputs, feeds)
-            return found
-        parts = [self._run(outputs, part) for part in _chunks(feeds, n_rows)]
-        return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+        texts = feeds["strings"][:, self._texts] if self._texts else None
+        return in_parts(lambda part: self._run(outputs, part), feeds, self._rows, texts)
 
     def _empty(self, output: str) -> Array:
         if output in ("probabilities", "quantiles"):
@@ -274,11 +272,6 @@ def _classes(metadata: Mapping[str, Any]) -> Array | None:
     out[:] = classes
     dtype = metadata.get("class_dtype")
     return out if dtype in (None, "str") else out.astype(dtype)
-
-
-def _chunks(feeds: Mapping[str, Array], n_rows: int) -> Iterator[dict[str, Array]]:
-    for start in range(0, n_rows, CHUNK_ROWS):
-        yield {name: array[start : start + CHUNK_ROWS] for name, array in feeds.items()}
 
 
 def load_model(path: str | Path, n_threads: int = 1, public_key: Any = None) -> Model:

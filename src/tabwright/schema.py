@@ -19,7 +19,7 @@ import numpy as np
 from tabwright import coerce
 from tabwright.coerce import Parse
 from tabwright.errors import DataError, ModelFileError
-from tabwright.timestamps import ISO, parser
+from tabwright.timestamps import COMPACT, ISO, parser
 from tabwright.types import NUMBER_KINDS, STRING_KINDS, Array, Floats, Kind, Strings, Task
 
 SCHEMA_VERSION = 1
@@ -83,7 +83,7 @@ class Column:
     def numbers(self, values: Any) -> Floats:
         """A column's values as canonical numbers, float64 (n_rows,); ColumnError for what is not one."""
         if self.kind is Kind.DATETIME:
-            return coerce.seconds(values, self.name, self.parse())
+            return coerce.seconds(values, self.name, self.parse(), COMPACT.get(self.datetime_format or ISO, 0))
         what = "true or false" if self.kind is Kind.BOOLEAN else "numbers"
         return coerce.numbers(values, self.name, self.parse(), what)
 

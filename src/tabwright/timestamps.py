@@ -28,8 +28,8 @@ _DATES = (
 )  # fmt: skip
 FORMATS = tuple(d + t for d in _DATES for t in _TIMES)
 """Formats that inference tries, besides ISO 8601."""
-COMPACT = ("%Y%m%d", "%Y%m%d%H%M%S")
-"""Formats that are plain numbers: tried only where the user says that a column holds dates."""
+COMPACT = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14}
+"""Formats that are plain numbers, with their digits: tried only where the user says that a column holds dates."""
 
 
 def to_seconds(moment: date) -> float:
@@ -41,8 +41,8 @@ def to_seconds(moment: date) -> float:
 
 
 def parse_iso(text: str) -> float:
-    """Seconds since 1970 of ISO 8601 text with a dash after the year; ValueError for any other text."""
-    if text[4:5] != "-":
+    """Seconds since 1970 of ISO 8601 text; ValueError for other text, and for digits alone, which may be a number."""
+    if text[4:5] != "-" and text[8:9] != "T":
         raise ValueError(text)
     return to_seconds(datetime.fromisoformat(text))
 

@@ -52,6 +52,7 @@ KINDS = {
     "zoned": (pd.date_range("2020", periods=N, tz="Europe/Paris"), Kind.DATETIME),
     "dates": ([dt.date(2020, 1, 1 + d % 28) for d in range(N)], Kind.DATETIME),
     "iso": ([f"2020-01-{1 + d % 28:02d}" for d in range(N)], Kind.DATETIME),
+    "iso without dashes": ([f"201410{1 + d % 28:02d}T000000" for d in range(N)], Kind.DATETIME),
     "german dates": ([f"{1 + d % 28}.3.2020" for d in range(N)], Kind.DATETIME),
     "american": ([f"3/{1 + d % 28}/2020 1:30 PM" for d in range(N)], Kind.DATETIME),
     "years are numbers": (["2019", "2020"] * 30, Kind.INTEGER),
@@ -145,6 +146,17 @@ def test_the_user_may_declare_kinds(values, kind, used):
     assert found.kind == str(kind).lower()
     assert found.used is used
     assert "declared" in found.reason
+
+
+def test_declared_dates_may_be_digits():
+    days = pd.date_range("2024-01-30", periods=N)
+    for spelt, format_ in ((days.strftime("%Y%m%d"), "%Y%m%d"), (days.strftime("%Y%m%d093000"), "%Y%m%d%H%M%S")):
+        values = [*map(int, spelt), None, 99999999]
+        found = column(values, "datetime")
+        assert (found.datetime_format, found.missing_values) == (format_, ("99999999",))
+        assert found.minimum == pd.Timestamp(spelt[0]).timestamp()
+        assert np.isnan(found.numbers(values)[-2:]).all()
+    assert column([1_706_659_200 + k for k in range(N)], "datetime").minimum == 1_706_659_200  # seconds since 1970
 
 
 @pytest.mark.parametrize(

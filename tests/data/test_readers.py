@@ -183,6 +183,11 @@ def test_names_are_mended_and_told(tmp_path):
     assert clean_names([1, None, ("a", "b"), "Unnamed: 0"])[0] == ["1", "column_2", "a_b", "column_4"]
 
 
+def test_names_of_very_wide_tables():
+    names = clean_names([*(f"c{k}" for k in range(20_000)), *["twice"] * 20_000, "twice.3"])[0]
+    assert len(set(names)) == 40_001 and names[20_000:20_003] == ["twice", "twice.2", "twice.4"]
+
+
 def test_numbers_in_place_of_a_header_are_told(tmp_path):
     (tmp_path / "n.csv").write_text("1,2\n3,4\n")
     assert "add a header" in read_table(tmp_path / "n.csv").attrs[NOTES][0]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tabwright.coerce import MISSING_NUMBERS, MISSING_STRINGS
 from tabwright.errors import ColumnError, DataError, ModelFileError
+from tabwright.rows import RowEncoder
 from tabwright.schema import SCHEMA_VERSION, Column, Schema, encode
 from tabwright.timestamps import EPOCH, parser, to_seconds
 from tabwright.types import Kind, Task
@@ -154,6 +155,8 @@ def test_strings_of_many_types():
     assert words(np.array([1.0, np.nan, np.inf])) == ["1", "", ""]
     assert words(np.array([0.1, 2], np.float32)) == ["0.1", "2"]
     assert words(np.array(["a", "b "])) == ["a", "b"]
+    assert words(pd.array([2**53 + 1, None], dtype="Int64")) == [str(2**53 + 1), ""]
+    assert words(pd.array([True, None], dtype="boolean")) == ["True", ""]
     assert words(pd.Series(["a", None])) == ["a", ""]
     assert words(pd.Categorical(["a", "b", None])) == ["a", "b", ""]
     assert words(pl.Series(["a", None])) == ["a", ""]
@@ -184,6 +187,19 @@ def test_dates_of_any_spelling_agree_to_the_microsecond(moments):
         assert numbers(spelled, WHEN) == expected
     back = [EPOCH + timedelta(microseconds=round(Fraction(s) * 10**6)) for s in expected]
     assert back == [m.replace(tzinfo=UTC) for m in moments]
+
+
+def test_numbers_are_dates_where_the_format_is_digits_alone():
+    schema = Schema((Column("t", Kind.DATETIME, datetime_format="%Y%m%d", missing_values=("0",)),))
+    day = to_seconds(date(2024, 1, 31))
+    values = [20240131, 20240131.0, "20240131", None, 0, -1.5, int(day)]
+    expected = [day, day, day, math.nan, math.nan, -1.5, day]
+    assert numbers(values, schema) == pytest.approx(expected, abs=0, nan_ok=True)
+    assert numbers(np.array([20240131, int(day)]), schema) == [day, day]
+    alone = RowEncoder(schema)
+    assert [alone({"t": v})[0][0, 0] for v in values] == pytest.approx(expected, abs=0, nan_ok=True)
+    with pytest.raises(ColumnError, match="not dates, first 20241331 in row 0"):
+        numbers([20241331], schema)
 
 
 def test_dates_that_are_missing_or_wrong():

@@ -20,8 +20,10 @@ from tabwright.data import sql, stream
 from tabwright.data.readers import ReadOptions, read_table
 from tabwright.data.sampling import draw
 from tabwright.data.spool import spool
-from tabwright.data.stream import Stream
-from tabwright.errors import DataError, MissingExtraError
+from tabwright.data.stream import Blocks, Stream
+from tabwright.errors import ColumnError, DataError, MissingExtraError
+from tabwright.schema import Column, Schema
+from tabwright.types import Kind
 
 NEVER = float("inf")
 
@@ -206,3 +208,66 @@ def test_blocks_of_other_types_are_kept_as_they_are(tmp_path):
     assert found["b"].tolist()[2:] == ["x", "3"] and found["b"].isna().tolist() == [True, True, False, False]
     with pytest.raises(DataError, match="selects no rows"):
         spool([pd.DataFrame({"a": []})], tmp_path / "none")
+
+
+def test_cells_of_several_types_are_text_in_blocks_and_lists_are_refused(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"a": 5.0, "b": [1]}\n{"a": null, "b": 2}\n{"a": "unknown", "b": 3}\n')
+    found = Stream(str(tmp_path / "t.jsonl"))
+    assert [t.column("a").to_pylist() for t, _ in found.blocks(["a"])] == [["5", None, "unknown"]]
+    with pytest.raises(ColumnError, match="holds a list in row 0"):
+        list(found.blocks(["b"]))
+
+
+def test_a_query_may_answer_with_several_columns_of_one_name(tmp_path):
+    with sqlite3.connect(tmp_path / "t.db") as made:
+        made.execute("CREATE TABLE a (id INTEGER, x REAL)")
+        made.execute("INSERT INTO a VALUES (1, 0.5), (2, 1.5)")
+    made.close()
+    joined = "SELECT * FROM a JOIN a AS b ON a.id = b.id"
+    assert spool(sql.blocks(f"sqlite:///{tmp_path}/t.db", joined), tmp_path / "kept") == 2
+    found = read_table(str(tmp_path / "kept"))
+    assert found.to_dict("list") == {"id": [1, 2], "x": [0.5, 1.5], "id.2": [1, 2], "x.2": [0.5, 1.5]}
+
+
+def test_headers_longer_than_what_is_looked_at(tmp_path):
+    names = [f"a_long_name_of_a_column_{k}" for k in range(8000)]
+    (tmp_path / "t.csv").write_text(",".join(names) + "\n" + ",".join(map(str, range(8000))) + "\n")
+    found = Stream(str(tmp_path / "t.csv"))
+    assert found.names == names
+    assert [t.to_pylist() for t, _ in found.blocks(names[-1:])] == [[{names[-1]: "7999"}]]
+
+
+LINES = "".join(f"{k},w{k},{k / 2}\n" for k in range(2000))
+ODD_FILES = {
+    "two bytes a character": ("a,b,y\n" + LINES).encode("utf-16-le"),
+    "accents far down": ("a,b,y\n" + LINES + "7,é,1\n" + LINES + "8,ü,2\n").encode("cp1252"),
+    "names of rows": ("b,y\n" + LINES).encode(),
+    "blank lines first": ("\n\r\n\na,b,y\n" + LINES).encode(),
+    "a header of two lines": ('"a\nx",b,y\n' + LINES).encode(),
+}
+
+
+@pytest.mark.parametrize("name", ODD_FILES)
+def test_blocks_hold_what_reading_the_whole_gives(name, tmp_path, small_blocks, monkeypatch):
+    monkeypatch.setattr(stream, "HEAD_BYTES", 4096)
+    (tmp_path / "t.csv").write_bytes(ODD_FILES[name])
+    whole, found = read_table(tmp_path / "t.csv"), Stream(str(tmp_path / "t.csv"))
+    assert found.names == list(whole.columns)
+    blocks = [t.to_pandas() for t, _ in found.blocks(found.names)]
+    assert len(blocks) > 3
+    joined = pd.concat(blocks, ignore_index=True).astype({"y": float})
+    pd.testing.assert_frame_equal(joined, whole.astype(dict.fromkeys(found.names[:-1], "str")), check_dtype=False)
+
+
+def test_two_encodings_in_one_file_are_told(tmp_path, small_blocks, monkeypatch):
+    monkeypatch.setattr(stream, "HEAD_BYTES", 4096)
+    (tmp_path / "t.csv").write_bytes(("a,b,y\n" + LINES + "7,é,1\n").encode() + (LINES + "8,ü,2\n").encode("cp1252"))
+    with pytest.raises(DataError, match="name its encoding"):
+        list(Stream(str(tmp_path / "t.csv")).blocks(["b"]))
+
+
+def test_categories_of_whole_numbers_keep_their_digits(tmp_path):
+    (tmp_path / "t.csv").write_text(f"k,f\n{2**53 + 1},1.50\n 07,2.0\n,\n")
+    columns = Column("k", Kind.CATEGORICAL, dtype="int64"), Column("f", Kind.CATEGORICAL, dtype="float64")
+    table = next(iter(Blocks(str(tmp_path / "t.csv"), Schema(columns))))[0]
+    assert table.to_pydict() == {"k": [str(2**53 + 1), "7", None], "f": [1.5, 2.0, None]}

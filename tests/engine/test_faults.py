@@ -99,7 +99,7 @@ def test_a_candidate_with_one_fold_leads_where_none_has_them_all(tmp_path):
 
 def test_a_candidate_that_lacks_its_last_fold_counts_by_the_others_where_that_is_better(tmp_path):
     X, y = data(240)  # too few for a fold to stop a candidate
-    aml = AutoMLRegressor(max_runtime_secs=8, include_families=["knn", f"{FAULTY}:LATE"], progress=False, n_jobs=2,
+    aml = AutoMLRegressor(max_runtime_secs=5, include_families=["knn", f"{FAULTY}:LATE"], progress=False, n_jobs=2,
                           nfolds=3, export_checkpoints_dir=tmp_path / "run").fit(X, y)  # fmt: skip
     assert aml._finished.problem.n_folds == 2
     assert aml.leaderboard().iloc[0].model_id == "late_1" and aml.leaderboard().model_id.str.startswith("knn").any()
@@ -114,7 +114,7 @@ def test_a_candidate_that_lacks_its_last_fold_counts_by_the_others_where_that_is
 def test_as_many_folds_count_as_the_best_candidate_has_where_none_has_them_all():
     X, y = data()
     with pytest.warns(UserWarning, match="the leader is judged by the first 2;"):
-        aml = AutoMLRegressor(max_runtime_secs=8, include_families=[f"{FAULTY}:LATE"], progress=False, n_jobs=2,
+        aml = AutoMLRegressor(max_runtime_secs=5, include_families=[f"{FAULTY}:LATE"], progress=False, n_jobs=2,
                               nfolds=3).fit(X, y)  # fmt: skip
     assert aml._finished.problem.n_folds == len(aml.leader.members[0].folds) == 2
     assert np.corrcoef(aml.predict(X), y)[0, 1] > 0.9
@@ -122,7 +122,7 @@ def test_as_many_folds_count_as_the_best_candidate_has_where_none_has_them_all()
 
 def test_a_late_candidate_that_is_no_better_changes_nothing():
     X, y = data()
-    aml = AutoMLRegressor(max_runtime_secs=8, include_families=["linear", f"{FAULTY}:LATE"], progress=False, n_jobs=2,
+    aml = AutoMLRegressor(max_runtime_secs=5, include_families=["linear", f"{FAULTY}:LATE"], progress=False, n_jobs=2,
                           nfolds=3).fit(X, y)  # fmt: skip
     assert aml._finished.problem.n_folds == 3
     board = aml.leaderboard().set_index("model_id")

@@ -1,4 +1,5 @@
 import datetime as dt
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -166,6 +167,20 @@ def test_spatial_mean_finds_a_place_and_falls_back_on_wider_ones():
     assert there[-1] > 0.95 and elsewhere[-1] < 0.05
     nowhere = fitted.apply(Table(table.schema, np.array([[np.nan, -116.0], [-80.0, 170.0]]), ()))
     np.testing.assert_allclose(nowhere, y.mean(), atol=1e-9)
+
+
+def test_spatial_mean_holds_no_cells_of_all_rows_in_all_grids():
+    rng, table = places(40_000)
+    tracemalloc.start()
+    fitted, _ = spatial_mean.fit(table, TargetInfo(Task.REGRESSION, 1, rng.normal(size=40_000)))
+    fitting = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    X = fitted.apply(table)
+    applying = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    grids = 40_000 * spatial_mean.LEVELS * spatial_mean.SHIFTS * 8
+    assert max(fitting, applying) < 3 * grids
+    np.testing.assert_array_equal(X[12_345:12_350], fitted.apply(table.take(np.arange(12_345, 12_350))))
 
 
 def test_text_joins_spellings_and_counts_words():

@@ -5,7 +5,9 @@ import onnx
 import onnxruntime
 from onnx import TensorProto
 
+from tabwright.objectives.measure import run_batched, session
 from tabwright.onnx.graph import Graph, matrix_to_double, metadata_json
+from tabwright.rows import rows_at_once
 
 
 def ops(model):
@@ -65,3 +67,14 @@ def test_order_metadata_strings_and_the_checker():
     y, label = session.run(None, {"x": np.float32([[1, 2], [3, 0]])})
     np.testing.assert_allclose(y, np.exp(-np.float32([[1, 2], [3, 0]])), rtol=1e-6)
     assert label.tolist() == ["no", "yes"]
+
+
+def test_rows_are_scored_few_at_a_time_where_results_are_wide():
+    graph = Graph()
+    x = graph.input("x", TensorProto.DOUBLE, 1)
+    far = graph.node("Sub", x, graph.const(np.arange(40_000.0)[None, :]))
+    graph.output("y", graph.node("ReduceSum", far, graph.const(np.array([1])), keepdims=0), TensorProto.DOUBLE, None)
+    told = session(graph.build({}).SerializeToString())
+    assert rows_at_once(told, 10_000) == 100
+    X = np.arange(250.0)[:, None]
+    np.testing.assert_array_equal(run_batched(told, {"x": X}, "y"), told.run(["y"], {"x": X})[0])

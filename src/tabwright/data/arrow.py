@@ -1,8 +1,10 @@
-"""Arrow tables as pandas frames, with types that the rest of the package knows."""
+"""Between Arrow and pandas, with types that the rest of the package knows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
+
+from tabwright import coerce
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +22,23 @@ def frame_from_arrow(table: Any) -> pd.DataFrame:
     frame = cast("pd.DataFrame", plain.to_pandas(date_as_object=False, ignore_metadata=True, use_threads=False))
     frame.columns = [names[k] for k in kept]
     return frame
+
+
+def array_of(values: pd.Series[Any], name: str) -> Any:
+    """A frame's column as an Arrow array; cells of several types as text.
+
+    Raises
+    ------
+    ColumnError
+        For cells that hold lists and the like beside others.
+    """
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, from_pandas=True)
+    except (TypeError, ValueError, OverflowError):  # as a sheet, JSON or SQLite has them
+        texts = coerce.strings(values.tolist(), name)
+        return pa.array(texts, pa.string(), mask=texts == "")
 
 
 def _plain(column: Any) -> Any:

@@ -81,10 +81,10 @@ def read_csv(data: bytes, name: str, options: ReadOptions | None = None) -> pd.D
     return frame
 
 
-def decode(data: bytes, name: str, encoding: str | None = None) -> str:
-    """The file's text, under ``encoding`` or the one that :func:`encoding_of` finds."""
+def decode(data: bytes, name: str, encoding: str | None = None, *, whole: bool = True) -> str:
+    """The file's text, or that of its head, under ``encoding`` or the one that :func:`encoding_of` finds."""
     try:
-        return data.decode(encoding or encoding_of(data, name))
+        return codecs.getincrementaldecoder(encoding or encoding_of(data, name))().decode(data, whole)
     except (UnicodeDecodeError, LookupError) as error:
         fix = "name its encoding, or save it as UTF-8"
         raise DataError(f"the file {name!r} can't be decoded: {error}", fix) from None
@@ -196,7 +196,7 @@ def _by_pandas(raw: bytes, name: str, dialect: Dialect, options: ReadOptions) ->
         "na_values": [*NULLS, *options.null_values], "keep_default_na": False, "index_col": False,
     }  # fmt: skip
     raw = raw.lstrip(b"\r\n")
-    names_rows = options.header and _names_rows(raw, name, dialect)
+    names_rows = options.header and has_row_names(raw[: 4 * SAMPLE_CHARS].decode("utf-8", "ignore"), name, dialect)
     try:
         head = pd.read_csv(io.BytesIO(raw), **how, header=None, nrows=1, dtype=str)
         header = ["" if isinstance(v, float) else str(v) for v in head.iloc[0]]
@@ -219,7 +219,7 @@ def _by_pandas(raw: bytes, name: str, dialect: Dialect, options: ReadOptions) ->
     return cast("pd.DataFrame", frame)
 
 
-def _names_rows(raw: bytes, name: str, dialect: Dialect) -> bool:
+def has_row_names(sample: str, name: str, dialect: Dialect) -> bool:
     """Whether every row has one field more than the header: their names, as R writes them.
 
     Raises
@@ -227,7 +227,7 @@ def _names_rows(raw: bytes, name: str, dialect: Dialect) -> bool:
     DataError
         If the first row alone is wider than the header: a reader would cut it.
     """
-    rows = _rows(raw[: 4 * SAMPLE_CHARS].decode("utf-8", "ignore"), dialect.delimiter, dialect.quote)
+    rows = _rows(sample, dialect.delimiter, dialect.quote)
     if len(rows) < 2 or len(rows[1]) <= len(rows[0]):
         return False
     widths = {len(row) for row in rows[1:-1]} or {len(rows[1])}

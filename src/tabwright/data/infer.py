@@ -15,6 +15,7 @@ from tabwright.data.strings_kind import Levels, as_category, as_date, as_number,
 from tabwright.data.table import string_column
 from tabwright.errors import ColumnError, DataError, OptionError
 from tabwright.schema import Column, Schema
+from tabwright.timestamps import COMPACT
 from tabwright.types import Array, Floats, Kind, Task
 
 if TYPE_CHECKING:
@@ -245,6 +246,8 @@ def _declared(series: pd.Series[Any], column: Column, kind: Kind) -> Column:
             column = as_date(column, levels, forced=True) or column
         elif kind is not Kind.BOOLEAN:
             column = as_number(column, levels) or column
+    elif kind is Kind.DATETIME and plain.dtype.kind in "iuf":
+        column = _digits_of_dates(column, Levels.of(string_column(plain, column.name))) or column
     column = replace(column, kind=kind, reason=by_user)
     if kind is Kind.BOOLEAN:
         column = replace(column, minimum=0.0, maximum=1.0)
@@ -252,4 +255,14 @@ def _declared(series: pd.Series[Any], column: Column, kind: Kind) -> Column:
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
         return replace(column, used=False, kind=Kind.CONSTANT, reason=f"{by_user}, and empty in every row")
-    return replace(column, minimum=float(finite.min()), maximum=float(finite.max()), example=float(finite[0]))
+    example = column.example if column.datetime_format in COMPACT else float(finite[0])
+    return replace(column, minimum=float(finite.min()), maximum=float(finite.max()), example=example)
+
+
+def _digits_of_dates(column: Column, levels: Levels) -> Column | None:
+    """The column as dates, where its numbers are digits of these (20240131) and not seconds."""
+    found = as_date(column, levels, forced=True)
+    digits = COMPACT.get(found.datetime_format or "") if found else None
+    if found is None or any(len(t) != digits for t in levels.texts if t not in found.missing_values):
+        return None
+    return found

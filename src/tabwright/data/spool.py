@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabwright.errors import DataError
+from tabwright import coerce
+from tabwright.data.arrow import array_of
+from tabwright.errors import ColumnError, DataError
+from tabwright.names import clean_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,11 +44,11 @@ def spool(frames: Iterable[pd.DataFrame], folder: Path) -> int:
 def _arrow(frame: pd.DataFrame) -> Any:
     import pyarrow as pa
 
-    columns = []
-    for name in frame.columns:
+    columns, names = [], clean_names(frame.columns)[0]
+    for k, name in enumerate(names):
+        values = frame.iloc[:, k]  # by position: a join answers with several columns of one name
         try:
-            columns.append(pa.array(frame[name], from_pandas=True))
-        except (pa.ArrowInvalid, pa.ArrowTypeError):  # cells of several types, as SQLite has them
-            texts = frame[name].astype(object).where(frame[name].notna(), None)
-            columns.append(pa.array([None if v is None else str(v) for v in texts], pa.string()))
-    return pa.table(columns, names=[str(name) for name in frame.columns])
+            columns.append(array_of(values, name))
+        except ColumnError:  # lists beside others, as JSON columns have them: not refused before the column is used
+            columns.append(pa.array([None if coerce.is_missing(v) else str(v) for v in values], pa.string()))
+    return pa.table(columns, names=names)

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tabwright.data.delimited import SAMPLE_CHARS, Dialect, ReadOptions, decode, encoding_of, sniff
+from tabwright.data.arrow import array_of
+from tabwright.data.delimited import SAMPLE_CHARS, Dialect, ReadOptions, decode, encoding_of, has_row_names, sniff
 from tabwright.data.places import Place, find
 from tabwright.data.readers import read_table
+from tabwright.data.text_cells import typed
 from tabwright.errors import DataError
 from tabwright.names import clean_names
-from tabwright.schema import Column, Schema, require_columns
-from tabwright.types import Kind
+from tabwright.schema import Schema, require_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +64,7 @@ class Stream:
         if first.form in PARQUET:
             return clean_names([*_parquet_names(first), *first.keys])[0]
         if first.form in DELIMITED:
-            return [*self._look(first)[2], *first.keys]
+            return [*self._look(first).names, *first.keys]
         return list(self._whole(first).columns)
 
     @cached_property
@@ -87,7 +88,7 @@ class Stream:
     @cached_property
     def decimal(self) -> str:
         """The decimal sign of numbers in text."""
-        return self._look(self.places[0])[1].decimal if self.is_text else "."
+        return self._look(self.places[0]).dialect.decimal if self.is_text else "."
 
     def pieces(self, seed: int | None = None) -> list[int] | None:
         """Rows of each file or row group, in the order of reading; None where these are still to be counted.
@@ -186,47 +187,104 @@ class Stream:
         frame = self._whole(place)
         _require(place, list(frame.columns), columns)
         for start in range(0, len(frame), BLOCK_ROWS):
-            part = frame.iloc[start : start + BLOCK_ROWS][list(columns)]
-            yield pa.Table.from_pandas(part, preserve_index=False), min(1.0, (start + len(part)) / len(frame))
+            part = frame.iloc[start : start + BLOCK_ROWS]
+            arrays = [array_of(part[name], name) for name in columns]
+            yield pa.table(arrays, names=list(columns)), min(1.0, (start + len(part)) / len(frame))
 
     def _delimited(self, place: Place, columns: Sequence[str]) -> Iterator[tuple[pa.Table, float]]:
         import pyarrow as pa
-        from pyarrow import csv as pacsv
 
-        encoding, dialect, names = self._look(place)
-        _require(place, names, columns)
-        read = pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=names,
-                                 skip_rows=int(self._options.header), encoding=encoding)  # fmt: skip
-        parse = pacsv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
-        convert = pacsv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns),
-                                       null_values=list(self._options.null_values), strings_can_be_null=True)
+        head = self._look(place)
+        _require(place, head.names, columns)
         try:
-            with place.raw() as raw:
-                for batch in pacsv.open_csv(place.unpacked(raw), read, parse, convert):
-                    yield pa.Table.from_batches([batch]), min(1.0, raw.tell() / max(place.size, 1))
+            yield from self._decoded(place, columns, head)
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-            reason = str(error).split("\n")[0]
+            name, reason = Path(place.path).name, str(error).split("\n")[0]
+            if isinstance(error, UnicodeDecodeError) or _NO_UTF8 in reason:
+                fix = "name its encoding, or save it as UTF-8"
+                raise DataError(f"the file {name!r} can't be decoded: {reason}", fix) from None
             raise DataError(
-                f"{Path(place.path).name!r} is not an even table of text: {reason}",
+                f"{name!r} is not an even table of text: {reason}",
                 "give every line the same number of fields, quoting those that hold the delimiter",
             ) from None
 
-    def _look(self, place: Place) -> tuple[str, Dialect, list[str]]:
-        """Encoding, dialect and column names, from the file's first bytes."""
+    def _decoded(self, place: Place, columns: Sequence[str], head: _Head) -> Iterator[tuple[pa.Table, float]]:
+        """The file's blocks; where its first accent comes late and is none of UTF-8, the rest as Windows-1252."""
+        import pyarrow as pa
+
+        before = 0
+        try:
+            for table, share in self._parsed(place, columns, head):
+                yield table, share
+                before += table.num_rows
+        except pa.ArrowInvalid as error:
+            if not head.may_be_other or _NO_UTF8 not in str(error):
+                raise
+            failed = error
+        else:
+            return
+        for table, share in self._parsed(place, columns, replace(head, encoding="cp1252")):
+            known = table.slice(0, before)
+            if not _is_ascii(known):
+                raise failed  # there were accents of UTF-8 before it
+            before -= known.num_rows
+            if known.num_rows < table.num_rows:
+                yield table.slice(known.num_rows), share
+
+    def _parsed(self, place: Place, columns: Sequence[str], head: _Head) -> Iterator[tuple[pa.Table, float]]:
+        import pyarrow as pa
+        from pyarrow import csv as pacsv
+
+        read = pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=head.names,
+                                 skip_rows=head.skip_lines, encoding=head.encoding)  # fmt: skip
+        parse = pacsv.ParseOptions(delimiter=head.dialect.delimiter, quote_char=head.dialect.quote,
+                                   newlines_in_values=True)  # fmt: skip
+        convert = pacsv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns),
+                                       null_values=list(self._options.null_values), strings_can_be_null=True)
+        with place.raw() as raw:
+            for batch in pacsv.open_csv(place.unpacked(raw), read, parse, convert):
+                yield pa.Table.from_batches([batch]), min(1.0, raw.tell() / max(place.size, 1))
+
+    def _look(self, place: Place) -> _Head:
         with place.raw() as raw, place.unpacked(raw) as opened:
             head = opened.read(HEAD_BYTES)
         whole = head[: head.rfind(b"\n") + 1] or head if len(head) == HEAD_BYTES else head
         name = Path(place.path).name
         encoding = self._options.encoding or encoding_of(whole, name)
-        text = decode(whole, name, encoding)[:SAMPLE_CHARS]
+        text = decode(head, name, encoding, whole=len(head) < HEAD_BYTES)
         if not text.strip():
             raise DataError(f"the file {name!r} is empty", "pass a file with a header and rows")
         delimiter = self._options.delimiter or ("\t" if place.form in (".tsv", ".tab") else None)
-        dialect = sniff(text, delimiter, self._options.decimal)
+        dialect = sniff(text[:SAMPLE_CHARS], delimiter, self._options.decimal)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, quotechar=dialect.quote)
-        first = next(reader)
-        header = first if self._options.header else [f"column_{k + 1}" for k in range(len(first))]
-        return encoding, dialect, clean_names(header)[0]
+        first = next(row for row in reader if row)
+        if not self._options.header:
+            header = [f"column_{k + 1}" for k in range(len(first))]
+        else:
+            header = ["", *first] if has_row_names(text[: 4 * SAMPLE_CHARS], name, dialect) else first
+        may_be_other = self._options.encoding is None and head.isascii()
+        skip_lines = reader.line_num if self._options.header else 0
+        return _Head(encoding, dialect, clean_names(header)[0], skip_lines, may_be_other)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What a delimited file's first bytes tell."""
+
+    encoding: str
+    dialect: Dialect
+    names: list[str]
+    skip_lines: int  # before the first row
+    may_be_other: bool  # whether the encoding was chosen for want of any accent
+
+
+_NO_UTF8 = "invalid UTF8"  # in Arrow's words
+
+
+def _is_ascii(table: pa.Table) -> bool:
+    import pyarrow.compute as pc
+
+    return all(pc.all(pc.string_is_ascii(column)).as_py() is not False for column in table.columns)
 
 
 NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"  # what Hive and Spark call the folder of rows without a value
@@ -309,35 +367,7 @@ class Blocks:
         wanted = {c.name: c for c in self._schema.used}
         order = [name for name in self.stream.names if name in wanted]  # as they stand, whatever the schema's order
         for table, share in self.stream.blocks([*order, *self._extra], self._seed, self._piece):
-            yield (_typed(table, wanted, self.stream.decimal) if self.stream.is_text else table), share
-
-
-def _typed(table: pa.Table, columns: dict[str, Column], decimal: str) -> pa.Table:
-    """Numbers as numbers where all of a block are; the rest stays text, which the schema reads or refuses."""
-    for position, name in enumerate(table.column_names):
-        column = columns.get(name)
-        if column is None:  # a target, or weights
-            table = table.set_column(position, name, as_numbers(table.column(position), decimal))
-            continue
-        numeric = column.kind in (Kind.NUMERIC, Kind.INTEGER) and column.number_style is None
-        if (numeric and not column.number_affixes) or column.dtype.lower().startswith(("int", "float", "uint")):
-            table = table.set_column(position, name, as_numbers(table.column(position), decimal))
-    return table
-
-
-def as_numbers(texts: Any, decimal: str) -> Any:
-    """A column of text as float64 where every cell is a number or empty; unchanged otherwise."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    plain = pc.utf8_trim_whitespace(texts)
-    plain = pc.if_else(pc.equal(plain, ""), pa.scalar(None, pa.string()), plain)
-    if decimal != ".":
-        plain = pc.replace_substring(plain, decimal, ".")
-    try:
-        return pc.cast(plain, pa.float64())
-    except pa.ArrowInvalid:
-        return plain
+            yield (typed(table, wanted, self.stream.decimal) if self.stream.is_text else table), share
 
 
 def text_options(options: ReadOptions, decimal: str) -> ReadOptions:

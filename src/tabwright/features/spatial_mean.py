@@ -21,6 +21,7 @@ SMOOTHING = 2.0  # rows that the cell around counts for
 INNER_FOLDS = 10
 MAX_TARGETS = 3
 LIMIT = 2.0**20  # cells in either direction from the origin
+BLOCK_ROWS = 10_000  # whose cells in all grids are looked up at once
 EXACT = 2.0**40  # means are rounded to multiples of 1 / EXACT
 # The golden ratio in two dimensions spreads any number of shifts evenly (Roberts 2018, "R2 sequence").
 SHIFT = np.array([0.7548776662466927, 0.5698402909980532])
@@ -41,11 +42,15 @@ class FittedSpatialMean:
     lookup: Floats  # (n_cells + 1, n_targets)
 
     def apply(self, table: Table) -> Floats:
-        keys = _keys(table.numbers[:, list(self.columns)], self.side)
-        place = np.searchsorted(self.keys, keys).clip(max=max(len(self.keys) - 1, 0))
-        rank = np.where(self.keys[place] == keys, place + 1, 0) if len(self.keys) else np.zeros_like(place)
-        rank = np.maximum.accumulate(rank.reshape(-1, LEVELS, SHIFTS), axis=1)
-        return np.asarray(self.lookup[rank].mean(axis=2).reshape(table.n_rows, -1))
+        x = _in_sides(table.numbers[:, list(self.columns)], self.side)
+        found: Floats = np.empty((table.n_rows, LEVELS * self.lookup.shape[1]))
+        for start in range(0, table.n_rows, BLOCK_ROWS):
+            keys = _keys(x[start : start + BLOCK_ROWS], slice(None))
+            place = np.searchsorted(self.keys, keys).clip(max=max(len(self.keys) - 1, 0))
+            rank = np.where(self.keys[place] == keys, place + 1, 0) if len(self.keys) else np.zeros_like(place)
+            rank = np.maximum.accumulate(rank.reshape(-1, LEVELS, SHIFTS), axis=1)
+            found[start : start + BLOCK_ROWS] = self.lookup[rank].mean(axis=2).reshape(len(keys), -1)
+        return found
 
     def to_onnx(self, inputs: Inputs) -> str:
         graph = inputs.graph
@@ -79,13 +84,17 @@ _SHIFTS = (np.arange(1, SHIFTS + 1) * SHIFT[:, None] % 1.0)[:, np.tile(np.arange
 _GRID = np.arange(LEVELS * SHIFTS, dtype=np.int64) * 2**44 + 2**43
 
 
-def _keys(points: Floats, side: float) -> Ints:
-    """Cell of each place in each grid, int64 (n_rows, LEVELS * SHIFTS), level after level."""
-    x = np.where(np.isnan(points), FAR, points) / side
+def _in_sides(points: Floats, side: float) -> Floats:
+    """Places in units of the coarsest cell's side."""
+    return np.where(np.isnan(points), FAR, points) / side
+
+
+def _keys(x: Floats, grids: slice) -> Ints:
+    """Cell of each place of :func:`_in_sides` in some of the grids, int64 (n_rows, n_grids), level after level."""
     cell = [
-        np.clip(np.floor((x[:, [k]] + _SHIFTS[k][None, :]) * _SCALE[None, :]), -LIMIT, LIMIT) for k in (0, 1)
+        np.clip(np.floor((x[:, [k]] + _SHIFTS[k][None, grids]) * _SCALE[None, grids]), -LIMIT, LIMIT) for k in (0, 1)
     ]
-    return np.asarray((cell[0] * (2 * LIMIT + 1) + cell[1]).astype(np.int64) + _GRID[None, :])
+    return np.asarray((cell[0] * (2 * LIMIT + 1) + cell[1]).astype(np.int64) + _GRID[None, grids])
 
 
 def fit(table: Table, target: TargetInfo) -> tuple[FittedSpatialMean, Floats] | None:
@@ -113,7 +122,7 @@ def fit(table: Table, target: TargetInfo) -> tuple[FittedSpatialMean, Floats] | 
     weight = np.ones(table.n_rows) if target.weight is None else target.weight
     inner = target.inner_folds(INNER_FOLDS)
     known = ~np.isnan(points).any(axis=1)
-    keys = _keys(points, side)
+    x = _in_sides(points, side)
     prior = _round((weight @ Y) / weight.sum())
     found: list[Array] = [np.empty(0, np.int64)]
     means = [prior[None, :]]
@@ -121,7 +130,9 @@ def fit(table: Table, target: TargetInfo) -> tuple[FittedSpatialMean, Floats] | 
     for shift in range(SHIFTS):
         around = np.broadcast_to(prior, (table.n_rows, INNER_FOLDS + 1, len(prior)))
         for level in range(LEVELS):
-            cells, first, code = np.unique(keys[:, level * SHIFTS + shift], return_index=True, return_inverse=True)
+            grid = level * SHIFTS + shift
+            keys = _keys(x, slice(grid, grid + 1))[:, 0]  # of all grids at once, they would be 64 columns
+            cells, first, code = np.unique(keys, return_index=True, return_inverse=True)
             own, enough = _means(code[known], inner[known], Y[known], weight[known], around[first])
             around = own[code]
             around[~known] = prior

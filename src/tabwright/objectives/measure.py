@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from tabwright import ort
+from tabwright.rows import in_parts, rows_at_once
 from tabwright.types import Array, Floats
 
 MAX_BATCH_S, MAX_BATCHES = 0.1, 20
+BATCH_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,10 @@ def session(model: bytes, n_threads: int = 1) -> Any:
     return ort.session(model, n_threads)
 
 
-def run_batched(running: Any, inputs: Mapping[str, Array], output: str, batch: int = 10_000) -> Array:
+def run_batched(running: Any, inputs: Mapping[str, Array], output: str, batch: int | None = None) -> Array:
     """One output for all rows, in batches that keep intermediate tensors small."""
-    n = len(next(iter(inputs.values())))
-    parts = [
-        running.run([output], {k: v[start : start + batch] for k, v in inputs.items()})[0]
-        for start in range(0, max(n, 1), batch)
-    ]
-    return np.concatenate(parts)
+    batch = batch or rows_at_once(running, BATCH_ROWS)
+    return in_parts(lambda part: running.run([output], part), inputs, batch, inputs.get("strings"))[0]
 
 
 def measure(
@@ -63,11 +61,11 @@ def measure(
     running = session(model, n_threads)
     times = _one_by_one(running, inputs, repeats, seconds)
     n = len(next(iter(inputs.values())))
-    output = running.get_outputs()[0].name
+    output, batch = running.get_outputs()[0].name, rows_at_once(running, BATCH_ROWS)
     batches: list[float] = []
     while not batches or (sum(batches) < min(seconds, MAX_BATCH_S) and len(batches) < MAX_BATCHES):
         start = time.perf_counter()
-        run_batched(running, inputs, output)
+        run_batched(running, inputs, output, batch)
         batches.append(max(time.perf_counter() - start, 1e-9))
     p50, p99 = np.percentile(times, [50, 99])
     return Profile(float(p50), float(p99), n / float(np.median(batches)), len(model) / 2**20)

@@ -12,12 +12,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tabwright.onnx.forest import Forest, chunks, combine, stack_outputs, with_columns
 from tabwright.onnx.tree_node import tree_ensemble_node
+from tabwright.rows import ROWS_KEY
 from tabwright.types import FLOAT32_MAX, Array, Ints
 
 ONNX_OPSET, ML_OPSET, MS_OPSET, IR_VERSION = 21, 5, 1, 10
 # onnxruntime 1.32 takes time quadratic in an operator's trees to load it: 11,520 trees with 2.1 million nodes took
 # 5.7 s in one operator; an operator more costs one or two microseconds a row.
 MAX_NODES_PER_OPERATOR = 120_000
+# Of one intermediate result, 32 MB in double precision: that of neighbours has a column for each row of training.
+# Larger ones are slower, too: 10,000 rows and 6,000 neighbours took 0.49 s at 20 million, 0.22 s at 5 million.
+MAX_CELLS = 4_000_000
 ML, MS = "ai.onnx.ml", "com.microsoft"
 WIDE = "wide matrix"  # stands for all blocks until the forests over it are emitted
 
@@ -174,7 +178,8 @@ class Graph:
         if any(node.domain == MS for node in order):
             opsets.append(helper.make_opsetid(MS, MS_OPSET))
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tabwright")
-        helper.set_model_props(model, dict(metadata))
+        told = {ROWS_KEY: str(max(1, MAX_CELLS // _widest(graph.initializer)))}
+        helper.set_model_props(model, told | dict(metadata))
         return model
 
     def _emit_forests(self) -> None:
@@ -218,6 +223,11 @@ class Graph:
                 if partial:
                     stack.extend((self._forests[i][0], False) for i in node.input if i in self._forests)
         return order
+
+
+def _widest(constants: Sequence[onnx.TensorProto]) -> int:
+    """Columns of the widest intermediate result: constants of one row are laid beside rows of such."""
+    return max((c.dims[1] for c in constants if len(c.dims) == 2 and c.dims[0] == 1), default=1) or 1
 
 
 def _hashable(value: Any) -> Any:
