@@ -30,7 +30,6 @@ from tabwright.meta.portfolio import Portfolio
 from tabwright.metrics import as_needed, find_metric, score
 from tabwright.metrics.base import Metric
 from tabwright.runtime import load_model
-from tabwright.search.loop import Search
 from tabwright.search.wider import Wider
 from tabwright.types import Array, Floats, Task
 
@@ -60,7 +59,7 @@ OFF: dict[str, Off] = {
     "portfolio": lambda: patch("tabwright.automl.shipped", return_value=Portfolio([], {})),
     "larger networks": lambda: patch.object(Wider, "idea", return_value=None),
     "bayesian search": lambda: patch("optuna.samplers.TPESampler", at_random),
-    "racing": lambda: patch.object(Search, "_why_prune", return_value=""),
+    "racing": lambda: patch("tabwright.search.loop.why_prune", return_value=""),
     "ensembling": lambda: patch("tabwright.search.state.select", best_alone),
     "stacking": lambda: patch("tabwright.search.stacking.stackable", return_value=False),
     "calibration": lambda: patch("tabwright.search.state.calibrate", return_value=None),

@@ -11,7 +11,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 def test_benchmarks_can_be_imported_and_what_the_ablation_switches_off_is_there():
     code = """
-import ablation, endurance, limits, overhead, portfolio, retrain, run
+import ablation, endurance, limits, overhead, portfolio, retrain, run, start
 for off in ablation.OFF.values():
     with off():
         pass
