@@ -114,6 +114,9 @@ def resume(
     try:
         upgrade(run)
         stored = run.config()
+        if "made_folds" in stored:  # the end of the time had let fewer count
+            stored = {k: v for k, v in stored.items() if k != "made_folds"} | {"n_folds": stored["made_folds"]}
+            run.write_config(stored)
         config = Config.from_dict(stored["config"])
         if extra_secs is not None:
             config = replace(config, max_runtime_secs=extra_secs)

@@ -30,7 +30,8 @@ def search_and_fit(
             return search.run(), []
         finally:
             engine.close()
-    later = (1.0 - SEARCH_SHARE) * budget.left() if budget.bounded else 0.0
+    was_whole = any(e.candidate.origin == "whole" for e in search.state.finished())  # in a run that goes on
+    later = (1.0 - SEARCH_SHARE) * budget.left() if budget.bounded and not was_whole else 0.0
     budget.reserve_s += later
     state = search.run()
     cluster = engine.cluster()

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import feather
 
 from tabwright.data.infer import infer_schema
 from tabwright.data.readers import NOTES, ReadOptions, read_table
@@ -293,3 +294,14 @@ def test_json_lines_keep_other_separators_of_lines(tmp_path):
 def test_excel_keeps_the_word_none(tmp_path):
     pd.DataFrame({"sleep": ["None", "Apnea", "", "NA"]}).to_excel(tmp_path / "t.xlsx", index=False)
     assert read_table(tmp_path / "t.xlsx")["sleep"].fillna("-").tolist()[:2] == ["None", "Apnea"]
+
+
+def test_a_file_that_asks_for_too_much_memory_is_named(tmp_path, monkeypatch):
+    def too_large(*_given, **_options):
+        raise pa.ArrowMemoryError("malloc of size 9223372036854775807 failed")
+
+    path = tmp_path / "odd.feather"
+    pd.DataFrame({"a": [1.0]}).to_feather(path)
+    monkeypatch.setattr(feather, "read_table", too_large)
+    with pytest.raises(DataError, match=r"'.*odd\.feather' needs more memory than there is, or is damaged"):
+        read_table(path)

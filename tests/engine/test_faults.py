@@ -109,6 +109,9 @@ def test_a_candidate_that_lacks_its_last_fold_counts_by_the_others_where_that_is
     np.testing.assert_array_equal(again.predict(X), aml.predict(X))
     assert again.leaderboard().model_id.tolist() == aml.leaderboard().model_id.tolist()
     assert load_model(aml.export(tmp_path / "model.onnx").path).predict(X) == pytest.approx(aml.predict(X), rel=1e-6)
+    # a run that goes on has all three again, until the time is over once more
+    later = AutoMLRegressor.resume(tmp_path / "run", extra_secs=4)._finished
+    assert later.problem.n_folds == 2 and later.run.config()["made_folds"] == 3
 
 
 def test_as_many_folds_count_as_the_best_candidate_has_where_none_has_them_all():
@@ -117,6 +120,14 @@ def test_as_many_folds_count_as_the_best_candidate_has_where_none_has_them_all()
         aml = AutoMLRegressor(max_runtime_secs=5, include_families=[f"{FAULTY}:LATE"], progress=False, n_jobs=2,
                               nfolds=3).fit(X, y)  # fmt: skip
     assert aml._finished.problem.n_folds == len(aml.leader.members[0].folds) == 2
+    assert np.corrcoef(aml.predict(X), y)[0, 1] > 0.9
+
+
+def test_fewer_folds_are_no_harm_where_limits_were_looked_at_before():
+    X, y = data()
+    with pytest.warns(UserWarning, match="the leader is judged by"):
+        aml = AutoMLRegressor(max_runtime_secs=6, include_families=[f"{FAULTY}:STALL"], progress=False, n_jobs=2,
+                              nfolds=3, constraints={"latency_us": 5000}).fit(X, y)  # fmt: skip
     assert np.corrcoef(aml.predict(X), y)[0, 1] > 0.9
 
 

@@ -186,8 +186,10 @@ def _guard(read: Callable[[], T], name: str, form: str) -> T:
         return read()
     except DataError:
         raise
-    except MemoryError:
-        raise
+    except MemoryError as error:  # a broken file may claim to hold any number of cells
+        problem = f"{name!r} needs more memory than there is, or is damaged"
+        raise DataError(problem, "check that the file is whole, or give it as CSV or Parquet, which are read in blocks"
+                        ) from error  # fmt: skip
     except Exception as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         problem = f"{name!r} can't be read as {form}: {reason}"

@@ -6,6 +6,7 @@ All decisions are taken in the thread that calls ``submit`` and ``poll``; what w
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import secrets
@@ -209,8 +210,9 @@ class DaskEngine:
         if self._closed:
             return []
         self._left = self.cluster()
+        arrived = self._arrived()
         self._closed = True
-        outcomes, self._notes = self.cancel(), self.notes()
+        outcomes, self._notes = [*arrived, *self.cancel()], self.notes()
         leases = [m.lease for m in self._members.values() if m.lease is not None]
         self._members.clear()
         closing = threading.Thread(target=self._disconnect, args=(leases,), daemon=True, name="tabwright-close")
@@ -226,6 +228,16 @@ class DaskEngine:
         self._connection.close()
 
     # --- decisions, in the caller's thread --------------------------------------------------------------------------
+
+    def _arrived(self) -> list[Outcome]:
+        """Folds whose reports have come and were not read yet: what ended in time counts."""
+        outcomes: list[Outcome] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                kind, about, content = self._inbox.get_nowait()
+                if isinstance(content, site.Report):
+                    outcomes += self._handle(kind, about, content)
+        return outcomes
 
     def _handle(self, kind: str, about: Any, content: Any) -> list[Outcome]:
         if kind == "members":

@@ -204,7 +204,7 @@ class Session:
     ) -> Sample:
         """The student's sample: see :mod:`tabwright.engine.distil`."""
         teacher = tuple((str(m), float(w)) for m, w in job.candidate.params[TEACHER])
-        folds = range(self.n_folds) if job.fold == ALL_ROWS else (job.fold,)
+        folds = range(self._counted_folds()) if job.fold == ALL_ROWS else (job.fold,)
         shelf = Shelf()
         members = [
             Member(m, "", w, tuple(load_fold_model(self.run, m, k, shelf) for k in folds)) for m, w in teacher
@@ -227,14 +227,18 @@ class Session:
         return np.asarray(np.sum([w * p for w, p in terms if p is not None], axis=0)) if (
             all(p is not None for _, p in terms)) else None  # fmt: skip
 
+    def _counted_folds(self) -> int:
+        """How many folds candidates have; fewer than were made, once the search has said so."""
+        return int(self.run.config()["n_folds"])
+
     def _out_of_fold(self, model_id: str, rows: Ints) -> Floats | None:
         """A candidate's out-of-fold predictions of some rows; None where some have none (a hold-out)."""
-        position = np.full(self.table.n_rows, -1)
-        valid = np.concatenate([self.rows(k)[1] for k in range(self.n_folds)])
+        position, folds = np.full(self.table.n_rows, -1), range(self._counted_folds())
+        valid = np.concatenate([self.rows(k)[1] for k in folds])
         position[valid] = np.arange(len(valid))
         if (position[rows] < 0).any():
             return None
-        every = np.concatenate([self.run.prediction(model_id, k) for k in range(self.n_folds)])
+        every = np.concatenate([self.run.prediction(model_id, k) for k in folds])
         return np.asarray(every[position[rows]])
 
     def _stack(

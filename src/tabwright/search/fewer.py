@@ -39,7 +39,9 @@ def fewer_folds(state: State, late: Sequence[Entry], seconds: float) -> tuple[in
         Of the ensemble that is best by so many.
     """
     problem, n_folds = state.problem, state.problem.n_folds
-    done = [e for e in state.finished() if e.prediction is not None and not e.discarded]
+    done = [e for e in state.finished() if e.prediction is not None and not e.discarded and not e.candidate.bases]
+    if any(state.entries[m].candidate.bases for m, _ in state.leader.weights):
+        return n_folds, state.leader.weights  # stackers have learned from what all folds predict
     width = 1 if state.leader.prediction is None else state.leader.prediction.shape[1]
     best, weights, worth = n_folds, state.leader.weights, 0.0
     tried: set[str] = set()
@@ -60,7 +62,7 @@ def fewer_folds(state: State, late: Sequence[Entry], seconds: float) -> tuple[in
 def _gained(
     state: State, done: Sequence[Entry], able: Sequence[Entry], m: int, rows: int, seconds: float
 ) -> tuple[Weights, float, float]:
-    """The best ensemble by the first ``m`` folds, by how much it betters the leader there, and the leader's loss."""
+    """The best ensemble by the first ``m`` folds, what late candidates add to it, and what a hurdle is measured by."""
     metric, y, weight = state.climbed, state.y[:rows], None if state.weight is None else state.weight[:rows]
     predictions = [e.prediction[:rows] for e in done if e.prediction is not None]
     predictions += [state.of_folds(e, range(m)) for e in able]
@@ -69,11 +71,16 @@ def _gained(
     def loss(prediction: Floats) -> float:
         return metric.loss(y, as_needed(metric, prediction), weight)
 
-    shares = select(predictions, y, metric, weight, seconds=seconds)
-    after = loss(np.sum([w * p for w, p in zip(shares, predictions, strict=True) if w > 0], axis=0))
-    before = loss(state.mean(state.leader.weights)[:rows])
+    def best(among: Sequence[Floats]) -> tuple[Floats, float]:
+        shares = select(among, y, metric, weight, seconds=seconds)
+        return shares, loss(np.sum([w * p for w, p in zip(shares, among, strict=True) if w > 0], axis=0))
+
+    shares, after = best(predictions)
+    # chosen by fewer rows, an ensemble of the others looks better on them, too
+    before = min(loss(state.mean(state.leader.weights)[:rows]), best(predictions[: len(done)])[1])
     gain = loss(np.tile(np.array(state.problem.constant()), (rows, 1))) - before
     perfect = -1.0 if metric.greater_is_better else 0.0
     scale = min(before - perfect, gain) if before > perfect else gain
     found = tuple((name, float(w)) for name, w in zip(ids, shares, strict=True) if w > 0)
-    return found, before - after, scale
+    helps = any(w > 0 for w in shares[len(done) :])
+    return found, before - after if helps else 0.0, scale

@@ -228,10 +228,11 @@ class Frontier:
         if design.weights not in self._read:
             problem, schema = self._problem, self._table.schema
             rows = np.sort(np.random.default_rng(0).permutation(len(self._rows))[:READ_ROWS])
-            prediction = self._state.blend(design.weights)[rows]
+            every = self._state.blend(design.weights)
+            prediction = every[rows]
             given = prediction[:, 0] if problem.task is Task.REGRESSION else full_proba(prediction)
             X = frame(self._table.take(self._rows[rows]))
-            threshold = best_threshold(problem.metric, self._y[rows], prediction)
+            threshold = best_threshold(problem.metric, self._y, every, self._state.weight)  # as it is delivered
             decided = full_proba((prediction >= threshold).astype(np.float64)) if problem.n_classes == 2 else given
             self._read[design.weights] = {
                 name: float(resolve(name, schema, problem.task)(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from tabwright import clock
@@ -11,6 +10,7 @@ from tabwright.search.state import State
 from tabwright.store.journal import Journal
 
 LAST_CHOICE = 0.05  # of all time left, that choosing the leader for the last time may take at each step
+UNHURRIED = 0.5  # of the time left, that choosing may take where it may not depend on the clock
 REST = 4.0  # times what choosing the leader took, before it is chosen again
 
 
@@ -35,8 +35,8 @@ class LeaderChoice:
         seconds = min(3.0, max(0.05, 0.25 * self.budget.left_for_search()))
         if last:
             seconds = min(3.0, max(seconds, LAST_CHOICE * self.budget.left()))
-        if self.repeatable:
-            seconds = math.inf
+        if self.repeatable:  # by the clock only where time is ending the run
+            seconds = max(seconds, UNHURRIED * self.budget.left_for_search())
         short = last and seconds < 1.0
         if self.state.update_leader(seconds, steady=not self.repeatable, last=short):
             leader = self.state.leader

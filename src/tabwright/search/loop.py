@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 from dataclasses import replace
 from functools import cached_property
 
@@ -38,6 +38,7 @@ from tabwright.store.run_dir import RunDir
 POLL_S = 0.25
 SCREEN_SHARE, MAX_SCREEN_S = 0.05, 4.0  # of the time left, that looking for interactions may take
 MIN_SCREEN_S = 0.3
+WHOLE_SCREEN = 0.5  # the same where what is found may not depend on the clock, unless time ends the run
 MIN_FOLD_S = 0.15
 UNTYPICAL = ("student", "whole")  # origins of candidates that learn from more rows than others
 LATE_CHOICE = 0.05  # of all time left, that each choice with late candidates may take
@@ -139,7 +140,7 @@ class Search:
     def _late(self) -> list[Entry]:
         """Candidates that the end has caught with their first fold, but not with all."""
         reason = f"{Status.TIMEOUT}:"
-        return [e for e in self.state.entries.values() if 0 in e.scores
+        return [e for e in self.state.entries.values() if 0 in e.scores and not e.discarded
                 and (e.status in ("running", "cancelled") or e.reason.startswith(reason))]  # fmt: skip
 
     @property
@@ -157,7 +158,8 @@ class Search:
             return False
         late = [e for e in late if _in_a_row(e) >= n_folds]
         names = ", ".join(e.candidate.model_id for e in late)
-        self._reduce(n_folds, f"{names} came late: {n_folds} of {self.problem.n_folds} folds count")
+        self._reduce(n_folds, f"{names} came late: {n_folds} of {self.problem.n_folds} folds count",
+                     for_good=False)  # fmt: skip
         self.state.count_again(late)
         self.state.lead(weights)
         self.journal.add_leader(self.state.leader.name, self.state.leader.score, weights)
@@ -172,17 +174,23 @@ class Search:
             return
         self.was_reduced = True
         n_folds = max(map(_in_a_row, able))
-        self._reduce(n_folds, f"no candidate had all its folds when the time was over: {n_folds} of them count")
+        self._reduce(n_folds, f"no candidate had all its folds when the time was over: {n_folds} of them count",
+                     for_good=False)  # fmt: skip
         self.state.count_again([e for e in able if _in_a_row(e) >= n_folds])
         self._leader.is_stale = True
 
-    def _reduce(self, n_folds: int, why: str) -> None:
-        """From now on only the first so many folds count."""
+    def _reduce(self, n_folds: int, why: str, *, for_good: bool = True) -> None:
+        """From now on only the first so many folds count; if not for good, a resumed run goes on with all."""
         problem = self.problem
+        facts: dict[str, object] = {"n_folds": n_folds, "is_open": False}
+        if not for_good:
+            facts["made_folds"] = problem.n_folds
+        with contextlib.suppress(OSError):  # a full disk must not end the run: opened again, it has another leader
+            self._run.write_config(self._run.config() | facts)
+        self.__dict__.pop("frontier", None)  # it knows the folds of before
         self.problem = replace(problem, valid=problem.valid[:n_folds], train=problem.train[:n_folds])
         self.state.judge_by(self.problem)
         self._pace.n_folds = n_folds
-        self._run.write_config(self._run.config() | {"n_folds": n_folds, "is_open": False})
         self.journal.add_event("folds", why)
 
     def _tells_pace(self, family: str) -> bool:
@@ -387,13 +395,14 @@ class Search:
         if self.strategy.interactions.found is not None:
             return
         seconds = min(MAX_SCREEN_S, SCREEN_SHARE * self.budget.left_for_search())
-        worthwhile = self.options.interactions and (seconds >= MIN_SCREEN_S or self.options.repeatable)
+        enough = self.budget.left_for_search() > 0 if self.options.repeatable else seconds >= MIN_SCREEN_S
+        worthwhile = self.options.interactions and enough
         if not worthwhile or entry.prediction is None:
             self.strategy.interactions.found = False
             return
         began = self.budget.elapsed()
         if self.options.repeatable:
-            seconds = math.inf
+            seconds = WHOLE_SCREEN * self.budget.left_for_search()
         self.strategy.interactions.found = screen_run(self._run, self.problem, entry.prediction, seconds)
         self.journal.add_stage("features", clock.at(self.budget.started + began), self.budget.elapsed() - began)
 

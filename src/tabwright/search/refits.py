@@ -75,7 +75,7 @@ class Refits:
 
     def record(self, outcome: Outcome) -> None:
         entry = self._state.entries[outcome.job.candidate.model_id]
-        entry.refitted = outcome.result is not None
+        entry.refitted = entry.refitted or outcome.result is not None
         if outcome.result is not None:
             entry.cpu_seconds += outcome.result.cpu_seconds
             entry.seconds += outcome.result.seconds
@@ -102,4 +102,5 @@ class Refits:
         took = self._budget.elapsed() - began
         self._took = max(self._took, took)
         self._journal.add_stage("frontier", clock.at(self._budget.started + began), took)
-        return [e for e in map(self._state.entries.__getitem__, names) if not e.refitted]
+        entries = map(self._state.entries.__getitem__, names)
+        return [e for e in entries if not e.refitted and e.candidate.model_id not in self._begun]

@@ -113,10 +113,10 @@ class State:
                     entry.add(r.fold, FoldResult(r.score, r.n_iterations, r.seconds, r.cpu_seconds), r.peak_memory_mib)
                 elif r.status not in (Status.OK, Status.CANCELLED) and not r.reason.startswith("OSError"):
                     entry.status, entry.reason = "failed", f"{r.status}: {r.reason}"
-            if len(entry.scores) == self.problem.n_folds:
-                self._complete_again(entry, discarded.get(c.model_id))
-            elif c.model_id in pruned:
+            if c.model_id in pruned:  # whatever of its folds ended after that
                 entry.status, entry.reason = "pruned", pruned[c.model_id]
+            elif len(entry.scores) == self.problem.n_folds:
+                self._complete_again(entry, discarded.get(c.model_id))
 
         recorded = journal.leaders()
         if recorded and all(m in self.entries and self.entries[m].status == "ok" for m, _ in recorded[-1][3]):
