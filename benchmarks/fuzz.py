@@ -273,7 +273,7 @@ def small_model() -> Iterator[tuple[Path, pd.DataFrame]]:
     with tempfile.TemporaryDirectory() as folder:
         aml = AutoMLClassifier(max_runtime_secs=None, max_models=2, include_families=["lightgbm", "linear"],
                                nfolds=2, progress=False)  # fmt: skip
-        yield aml.fit(X, y).export(Path(folder) / "model.onnx").path, X
+        yield Path(aml.fit(X, y).export(Path(folder) / "model.onnx").path), X
 
 
 def check_loader(data: bytes, folder: Path, rows: pd.DataFrame, whole: bytes) -> str:
