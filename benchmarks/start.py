@@ -52,7 +52,7 @@ def first(data: Dataset, seconds: float) -> tuple[dict[str, float], Counter[str]
               min(f.started + f.seconds for f in folds), "first leader": leaders[0][0]}  # fmt: skip
         stages: Counter[str] = Counter()
         for name, started, took in journal.stages():
-            if started < leaders[0][0]:
+            if started + took <= leaders[0][0]:  # the search goes on after it
                 stages[name] += took
         journal.close()
     return {name: value - began for name, value in at.items()}, stages
