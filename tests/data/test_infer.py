@@ -159,6 +159,12 @@ def test_declared_dates_may_be_digits():
     assert column([1_706_659_200 + k for k in range(N)], "datetime").minimum == 1_706_659_200  # seconds since 1970
 
 
+@pytest.mark.parametrize("finer", [10**3, 10**6, 10**9])
+def test_declared_dates_are_no_milliseconds(finer):
+    with pytest.raises(ColumnError, match=r"'v' .* too large for seconds since 1970. Fix: .*unit='ms'"):
+        column([(1_706_659_200 + k) * finer for k in range(N)], "datetime")
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -28,6 +28,7 @@ _ID_NAME = re.compile(
 _ROW_NAME = re.compile(
     r"(?:^|[^a-z])(?:index|idx|row|rows|rownum|rownumber|recno|seq|sequence|instant)(?:[^a-z]|$)|^column_1$"
 )
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -248,6 +249,7 @@ def _declared(series: pd.Series[Any], column: Column, kind: Kind) -> Column:
             column = as_number(column, levels) or column
     elif kind is Kind.DATETIME and plain.dtype.kind in "iuf":
         column = _digits_of_dates(column, Levels.of(string_column(plain, column.name))) or column
+        _check_seconds(column, plain)
     column = replace(column, kind=kind, reason=by_user)
     if kind is Kind.BOOLEAN:
         column = replace(column, minimum=0.0, maximum=1.0)
@@ -257,6 +259,17 @@ def _declared(series: pd.Series[Any], column: Column, kind: Kind) -> Column:
         return replace(column, used=False, kind=Kind.CONSTANT, reason=f"{by_user}, and empty in every row")
     example = column.example if column.datetime_format in COMPACT else float(finite[0])
     return replace(column, minimum=float(finite.min()), maximum=float(finite.max()), example=example)
+
+
+def _check_seconds(column: Column, series: pd.Series[Any]) -> None:
+    """ColumnError where numbers that are read as seconds are most likely milliseconds or finer."""
+    middle = float(series.abs().median())
+    if column.datetime_format is None and middle > _LAST_SECOND:
+        raise ColumnError(
+            column.name,
+            f"is declared as dates, but its numbers (typically {middle:.3g}) are too large for seconds since 1970",
+            "convert it first: pandas.to_datetime(column, unit='ms'), or 'us' or 'ns'",
+        )
 
 
 def _digits_of_dates(column: Column, levels: Levels) -> Column | None:
