@@ -107,6 +107,14 @@ def test_a_metric_and_a_splitter(package, frame, tmp_path):
     assert len(AutoMLRegressor.open(tmp_path / "run").leaderboard()) == len(board)
 
 
+def test_a_metric_that_fails_is_named_before_anything_is_fitted(package, frame):
+    options = {**QUICK, "include_families": ["linear"], "sort_metric": "my_parts.broken:BROKEN"}
+    broken = "from dataclasses import replace\nfrom my_parts.pinball import PINBALL90\n"
+    (package / "my_parts" / "broken.py").write_text(broken + "BROKEN = replace(PINBALL90, score=lambda y, p, w: p)\n")
+    with pytest.raises(OptionError, match=r"sort_metric is 'my_parts.broken:BROKEN', which fails with \w+Error: "):
+        AutoMLRegressor(**options).fit(frame, target="y")
+
+
 @pytest.fixture(scope="module")
 def curved():
     """Only the root of ``a`` is linear in the target."""

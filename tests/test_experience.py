@@ -82,6 +82,19 @@ def test_it_can_be_switched_off(store, monkeypatch, capsys):
     assert f"{VARIABLE} is off" in capsys.readouterr().err
 
 
+def test_a_named_start_does_without_it_where_the_command_is_told(store, tmp_path):
+    """Both options together: the earlier run is begun with, and nothing is told of this one."""
+    X, y = people()
+    X.assign(y=y).to_csv(tmp_path / "t.csv", index=False)
+    words = ["fit", str(tmp_path / "t.csv"), "--target", "y", "--max-runtime-secs", "6", "--nfolds", "2", "--quiet",
+             "--include-families", "linear,knn", "--no-experience"]  # fmt: skip
+    assert main([*words, "--out", str(tmp_path / "first")]) == 0
+    assert main([*words, "--out", str(tmp_path / "second"), "--warm-start", str(tmp_path / "first")]) == 0
+    assert not store.exists()
+    run = AutoMLRegressor.open(tmp_path / "second")._finished
+    assert any(e.candidate.origin == "warm" for e in run.state.entries.values())
+
+
 def test_a_store_that_can_not_be_used_is_no_fault_of_the_run(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     for place in (str(tmp_path / "file" / "e.sqlite"), "postgresql://nobody@127.0.0.1:9/none"):

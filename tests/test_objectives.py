@@ -166,6 +166,18 @@ def share_of_high(_y, prediction, X):
     return float((prediction[:, 1] > 0.5)[X["c"] == "x"].mean())
 
 
+def fails(_y, _prediction, _X):
+    return 1 / 0
+
+
+def share_by_row(_y, prediction, _X):
+    return prediction > 0.5
+
+
+def of_nothing(_y, _prediction, _X):
+    return np.nan
+
+
 def test_objectives_that_read_predictions():
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"a": rng.normal(size=900), "group": rng.choice(["m", "f"], 900),
@@ -197,6 +209,12 @@ def test_faults_of_such_objectives():
     ):
         with pytest.raises(OptionError, match=told):
             AutoMLRegressor(max_models=2, progress=False, objectives=wrong).fit(X, y)
+    with pytest.warns(UserWarning, match="of_nothing inf, and leads"):  # no limit takes what is no number
+        AutoMLRegressor(max_runtime_secs=None, max_models=1, nfolds=2, include_families=["linear"], progress=False,
+                        constraints={of_nothing: 1.0}).fit(X, y)  # fmt: skip
+    for function in (fails, share_by_row):
+        with pytest.raises(OptionError, match=rf"Option constraints holds '.*:{function.__name__}', which fails with"):
+            AutoMLRegressor(max_models=2, progress=False, constraints={function: 1.0}).fit(X, y)
 
 
 def test_command_line(tmp_path, capsys):

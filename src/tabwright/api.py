@@ -291,7 +291,8 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
             other = "AutoMLClassifier" if task.is_classification else "AutoMLRegressor"
             raise OptionError("run", f"holds a {task} run", f"call {other} instead")
         config = Config.from_dict(stored["config"])
-        made = cls(**{k: getattr(config, k) for k in Config.__dataclass_fields__ if k not in ("kinds", "client")})
+        not_of_it = ("kinds", "teaches", "client")
+        made = cls(**{k: getattr(config, k) for k in Config.__dataclass_fields__ if k not in not_of_it})
         made.export_checkpoints_dir = str(run)
         return directory, made
 

@@ -23,11 +23,12 @@ from tabwright.framing import Inputs, check_monotone, class_weights, make_proble
 from tabwright.interrupts import Interrupts
 from tabwright.meta.features import meta_features
 from tabwright.meta.portfolio import shipped
-from tabwright.objectives.custom import is_custom, resolve
+from tabwright.objectives.custom import is_custom
 from tabwright.objectives.design import Design
 from tabwright.search.assemble import assemble
 from tabwright.search.budget import Budget
 from tabwright.search.derived import searched_costs
+from tabwright.search.frontier import try_objective
 from tabwright.search.loop import Search
 from tabwright.search.options import SearchOptions
 from tabwright.search.portfolio import like_measured
@@ -82,10 +83,10 @@ def fit(
             classes=target.classes or None, class_dtype=target.class_dtype,
         )  # fmt: skip
         check_monotone(config, schema, target.task)
-        for name in filter(is_custom, config.costs):
-            resolve(name, schema, target.task)
         table = Table.from_frame(X, schema)
         problem = make_problem(table, target, config, rows, budget, workers.n_workers, sampled=source is not None)
+        for name in filter(is_custom, config.costs):
+            try_objective(name, "constraints" if name in config.limits else "objectives", problem, table)
         interrupts.check()
         if source is not None:
             run.save_arrays("origin", sampled=source.positions, **class_weights(problem, config))

@@ -41,6 +41,7 @@ class Config:
     warm_start: bool | str = True
     engine: Any = LOCAL  # as text, once this is made
     transformers: Sequence[str] | None = None
+    teaches: bool = True  # whether the experience store is told how it ended
     client: Any = field(default=None, init=False, repr=False, compare=False)  # the distributed.Client that it was
 
     def __post_init__(self) -> None:

@@ -80,7 +80,7 @@ def learn(config: Config, facts: Mapping[str, float], problem: Problem, state: S
     """Add a finished run to the store, within so many seconds; one that can't take it is no fault of the run."""
     done = [e for e in state.finished() if _plain(e)][:STORED]
     sign = -1.0 if problem.metric.greater_is_better else 1.0
-    if not done or not config.warm_start:
+    if not done or not config.warm_start or not config.teaches:
         return
     trivial, best = problem.trivial_loss(), sign * done[0].score
     if not trivial > best:

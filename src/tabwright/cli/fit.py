@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     options["monotone_constraints"] = directions(args.monotone, "--monotone") or None
     options["constraints"] = {k: v for k, v in limits.items() if v is not None} or None
     options |= {"export_checkpoints_dir": args.out, "progress": False if args.quiet else "auto"}
-    config = AutoMLRegressor(**options)._config(kinds_of(args))
+    config = replace(AutoMLRegressor(**options)._config(kinds_of(args)), teaches=not args.no_experience)
     # the time is for everything, so what exporting takes is kept from the search
     kept = min(EXPORT_SHARE * config.budget_s, MAX_EXPORT_S) if args.export else 0.0
     budget, run_dir = Budget(config.budget_s - kept, started), RunDir.create(args.out)

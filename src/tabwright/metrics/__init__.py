@@ -11,7 +11,7 @@ from tabwright.errors import OptionError
 from tabwright.metrics.accuracy import ACCURACY
 from tabwright.metrics.average_precision import AVERAGE_PRECISION
 from tabwright.metrics.balanced_accuracy import BALANCED_ACCURACY
-from tabwright.metrics.base import Metric, Needs
+from tabwright.metrics.base import Metric, Needs, Score
 from tabwright.metrics.brier import BRIER
 from tabwright.metrics.f1 import F1, MACRO_F1
 from tabwright.metrics.log_loss import LOG_LOSS
@@ -69,7 +69,21 @@ def _users_metric(name: str) -> Metric | None:
         return None
     if not isinstance(found, Metric):
         raise OptionError("sort_metric", f"{name!r} is no tabwright.metrics.base.Metric", "name one that is")
-    return replace(found, name=name)
+    return replace(found, name=name, score=_told_of(name, found.score))
+
+
+def _told_of(name: str, score: Score) -> Score:
+    """A user's function, whose faults end in a sentence that names it."""
+
+    def checked(y: Array, prediction: Floats, weight: Floats | None) -> float:
+        try:
+            return float(score(y, prediction, weight))
+        except Exception as error:
+            problem = f"is {name!r}, which fails with {type(error).__name__}: {error}"
+            fix = "mend its score: it takes y, prediction and weight, and returns one number"
+            raise OptionError("sort_metric", problem, fix) from error
+
+    return checked
 
 
 def score(metric: Metric, y: Array, prediction: Floats, weight: Floats | None = None, threshold: float = 0.5) -> float:

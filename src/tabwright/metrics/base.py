@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from tabwright.types import Array, Floats, Task
 
+Score = Callable[[Array, Floats, Floats | None], float]
 EPS = 2.0**-24  # predictions may have passed through float32, where 1 - 1e-15 is 1
 
 
@@ -31,7 +32,7 @@ class Metric:
     tasks: frozenset[Task]
     needs: Needs
     greater_is_better: bool
-    score: Callable[[Array, Floats, Floats | None], float]
+    score: Score
     unit: str
     aliases: tuple[str, ...] = ()
     quantile: float | None = None  # which predictions it is best for: families fit that one instead of the mean

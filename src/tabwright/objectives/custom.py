@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ Objective = Callable[[Array, Floats, pd.DataFrame], float]
 (n_rows, n_classes); the rows' columns. Returns a number, of which less is better."""
 
 
-def spelled(objective: Any) -> Any:
+def spelled(objective: Any, option: str) -> Any:
     """The name of an objective: of a function, the path it is imported by; others as they are.
 
     Raises
@@ -34,7 +35,7 @@ def spelled(objective: Any) -> Any:
         return objective
     path = f"{objective.__module__}:{getattr(objective, '__qualname__', '')}"
     if "<" in path or objective.__module__ == "__main__":
-        raise OptionError("objectives", f"holds the function {path!r}, which a resumed run could not import",
+        raise OptionError(option, f"holds the function {path!r}, which a resumed run could not import",
                           "put it at the top level of a module")  # fmt: skip
     return path
 
@@ -44,8 +45,8 @@ def is_custom(name: str) -> bool:
     return ":" in name and all(name.split(":", 1))
 
 
-def resolve(name: str, schema: Schema, task: Task) -> Objective:
-    """The function behind a name.
+def resolve(name: str, schema: Schema, task: Task, option: str) -> Objective:
+    """The function behind a name that was given to ``option``.
 
     Raises
     ------
@@ -55,10 +56,10 @@ def resolve(name: str, schema: Schema, task: Task) -> Objective:
     kind, _, rest = name.partition(":")
     if kind in FAIRNESS:
         if rest not in {c.name for c in schema.used}:
-            raise OptionError("objectives", f"holds {name!r}, but there is no column {rest!r} that models see",
+            raise OptionError(option, f"holds {name!r}, but there is no column {rest!r} that models see",
                               "name one that they do")  # fmt: skip
         if task is not Task.BINARY:
-            raise OptionError("objectives", f"holds {name!r}, which compares groups by a class of two",
+            raise OptionError(option, f"holds {name!r}, which compares groups by a class of two",
                               "leave it out, or write a function of your own")  # fmt: skip
         return _demographic_parity(rest) if kind == FAIRNESS[0] else _equalised_odds(rest)
     try:
@@ -66,12 +67,32 @@ def resolve(name: str, schema: Schema, task: Task) -> Objective:
         for part in rest.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise OptionError("objectives", f"holds {name!r}, which can't be imported ({error})",
+        raise OptionError(option, f"holds {name!r}, which can't be imported ({error})",
                           "name a function as 'package.module:function'") from None  # fmt: skip
     if not callable(found):
-        raise OptionError("objectives", f"holds {name!r}, which is no function", "name a function")
+        raise OptionError(option, f"holds {name!r}, which is no function", "name a function")
     function: Objective = found
     return function
+
+
+def value(
+    name: str, schema: Schema, task: Task, y: Array, prediction: Floats, X: pd.DataFrame, option: str = "objectives"
+) -> float:
+    """What an objective is on some rows; infinite where it is no number, so that no limit takes it.
+
+    Raises
+    ------
+    OptionError
+        If a user's function fails, or returns something else than one number.
+    """
+    function = resolve(name, schema, task, option)
+    try:
+        found = float(function(y, prediction, X))
+    except Exception as error:
+        problem = f"holds {name!r}, which fails with {type(error).__name__}: {error}"
+        fix = "mend the function: it takes y_true, prediction and X, and returns one number"
+        raise OptionError(option, problem, fix) from error
+    return math.inf if math.isnan(found) else found
 
 
 def is_fairness(name: str) -> bool:

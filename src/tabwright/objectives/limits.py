@@ -34,7 +34,7 @@ def check_objectives(objectives: Sequence[str]) -> tuple[str, ...]:
              "equalised_odds:COLUMN, package.module:function")  # fmt: skip
     if isinstance(objectives, str) or not isinstance(objectives, Sequence):
         raise OptionError("objectives", f"is {objectives!r}", known)
-    wanted = tuple(spelled(name) for name in objectives)
+    wanted = tuple(spelled(name, "objectives") for name in objectives)
     if not wanted or wanted[0] != SCORE or len(set(wanted)) < len(wanted):
         raise OptionError("objectives", f"is {wanted!r}", known)
     for name in wanted[1:]:
@@ -57,7 +57,7 @@ def check_constraints(constraints: Mapping[str, float] | None) -> dict[str, floa
         raise OptionError("constraints", f"is {constraints!r}", "give a mapping like {'latency_us': 200}")
     limits = {}
     for key, value in constraints.items():
-        name = spelled(key)
+        name = spelled(key, "constraints")
         if name not in COSTS and not (isinstance(name, str) and is_custom(name)):
             raise OptionError("constraints", f"names {name!r}, which is no cost that is measured",
                               f"name one of {', '.join(COSTS)}")  # fmt: skip

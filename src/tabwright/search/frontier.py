@@ -18,7 +18,7 @@ from tabwright.ensemble.greedy import select
 from tabwright.errors import NotExportableError
 from tabwright.metrics import best_threshold, full_proba, tuned_score
 from tabwright.objectives.cost import P99, CostModel, Single, bare, measure_single
-from tabwright.objectives.custom import frame, is_custom, is_fairness, resolve
+from tabwright.objectives.custom import frame, is_custom, is_fairness, value
 from tabwright.objectives.design import Design
 from tabwright.objectives.limits import COSTS, excess
 from tabwright.objectives.measure import Profile, measure
@@ -28,7 +28,7 @@ from tabwright.search.assemble import assemble
 from tabwright.search.problem import Problem
 from tabwright.search.state import Entry, State
 from tabwright.store.run_dir import RunDir
-from tabwright.types import Array, Floats, Task
+from tabwright.types import Array, Floats, Ints, Task
 
 PROBE_ROWS = 1000
 SAMPLE_ROWS = 256  # measured with, one by one
@@ -52,6 +52,19 @@ class Point:
     @property
     def measured(self) -> bool:
         return self.profile is not None
+
+
+def _some(rows: Ints) -> Ints:
+    """Those that objectives of predictions are given."""
+    return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:READ_ROWS])]
+
+
+def try_objective(name: str, option: str, problem: Problem, table: Table) -> None:
+    """Ask an objective about the constant prediction: what fails is to do so before the search, not after it."""
+    rows = _some(problem.evaluation_rows())
+    constant = np.tile(np.array(problem.constant()), (len(rows), 1))
+    given = constant[:, 0] if problem.task is Task.REGRESSION else full_proba(constant)
+    value(name, table.schema, problem.task, problem.user_y(rows), given, frame(table.take(rows)), option)
 
 
 class Frontier:
@@ -227,7 +240,7 @@ class Frontier:
             return {}
         if design.weights not in self._read:
             problem, schema = self._problem, self._table.schema
-            rows = np.sort(np.random.default_rng(0).permutation(len(self._rows))[:READ_ROWS])
+            rows = _some(np.arange(len(self._rows)))
             every = self._state.blend(design.weights)
             prediction = every[rows]
             given = prediction[:, 0] if problem.task is Task.REGRESSION else full_proba(prediction)
@@ -235,9 +248,9 @@ class Frontier:
             threshold = best_threshold(problem.metric, self._y, every, self._state.weight)  # as it is delivered
             decided = full_proba((prediction >= threshold).astype(np.float64)) if problem.n_classes == 2 else given
             self._read[design.weights] = {
-                name: float(resolve(name, schema, problem.task)(
-                    self._y[rows], decided if is_fairness(name) else given, X)) for name in self._reads
-            }  # fmt: skip
+                name: value(name, schema, problem.task, self._y[rows], decided if is_fairness(name) else given, X)
+                for name in self._reads
+            }
         return self._read[design.weights]
 
     def _ratio(self, name: str, prior: float) -> float:

@@ -188,21 +188,20 @@ def export(run: str, model: str, paths: tuple[Path, Path]) -> tuple[Action, list
 
 def imported(model: str, path: Path) -> Action:
     """A model file was brought in."""
-    return Action(f"Load {model}", f"{variable(model, 'model_')} = {call('load_model', repr(str(path)))}", "",
+    return Action(f"Load {model}", f"{model_var(model)} = {call('load_model', repr(str(path)))}", "",
                   (LOAD,), (f"model:{model}",))  # fmt: skip
 
 
 def on_model(model: str, title: str, python: str, words: str = "", imports: tuple[str, ...] = (),
              uses: tuple[str, ...] = ()) -> Action:  # fmt: skip
-    """Something was done with a model; ``python`` holds ``{model}`` where its variable stands."""
-    text = python.replace("{model}", variable(model, "model_"))
-    return Action(title, text, words, imports, (), (f"model:{model}", *uses))
+    """Something was done with a model, which ``python`` calls :func:`model_var`."""
+    return Action(title, python, words, imports, (), (f"model:{model}", *uses))
 
 
 def predict(model: str, table: Entry, paths: tuple[Path, Path, Path]) -> tuple[Action, list[str]]:
     """A table was scored; ``paths`` are those of the model, the table and the predictions."""
     words = argv("predict", *paths[:2], out=paths[2], quiet=True)
-    python = f"predictions = {table_var(table)}.assign(prediction={{model}}.predict({table_var(table)}))\n"
+    python = f"predictions = {table_var(table)}.assign(prediction={model_var(model)}.predict({table_var(table)}))\n"
     python += f"predictions.to_csv(WORK / {paths[2].name!r}, index=False)\npredictions.head()"
     made = on_model(model, f"Score {table.name} with {model}", python, shlex.join(words), (), (f"table:{table.name}",))
     return made, words
@@ -210,14 +209,14 @@ def predict(model: str, table: Entry, paths: tuple[Path, Path, Path]) -> tuple[A
 
 def evaluate(model: str, table: Entry, target: str, paths: tuple[Path, Path]) -> Action:
     """A model was held against known outcomes."""
-    python = f"evaluate_model({{model}}, {table_var(table)}, {table_var(table)}[{target!r}])"
+    python = f"evaluate_model({model_var(model)}, {table_var(table)}, {table_var(table)}[{target!r}])"
     return on_model(model, f"Evaluate {model} on {table.name}", python, command("evaluate", *paths),
                     ("from tabwright.evaluation import evaluate_model",), (f"table:{table.name}",))  # fmt: skip
 
 
 def explain(model: str, table: Entry, paths: tuple[Path, Path]) -> Action:
     """A model was explained on rows of a table."""
-    python = f"found = explain({{model}}, {table_var(table)}, max_rows=1000)\nfound.importance"
+    python = f"found = explain({model_var(model)}, {table_var(table)}, max_rows=1000)\nfound.importance"
     return on_model(model, f"Explain {model} on {table.name}", python, command("explain", *paths, max_rows=1000),
                     ("from tabwright.explain import explain",), (f"table:{table.name}",))  # fmt: skip
 
@@ -230,6 +229,10 @@ def serve(model: str, path: Path) -> tuple[Action, list[str]]:
 
 def table_var(table: Entry) -> str:
     return variable(table.name)
+
+
+def model_var(model: str) -> str:
+    return variable(model, "model_")
 
 
 def _estimator(task: str) -> str:

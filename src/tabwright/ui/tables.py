@@ -175,16 +175,16 @@ class Tables:
             return self._frames[key]
 
     def page(
-        self, name: str, start: int, size: int, sort: str = "", *, descending: bool = False
+        self, name: str, start: int, size: int, sort: str = "", *, descending: bool = False, columns: int | None = None
     ) -> list[dict[str, str]]:
-        """Some rows as text, for a table on a page."""
+        """Some rows as text (see :func:`texts`), for a table on a page; all columns, or so many."""
         frame = self.frame(name)
         if sort in frame.columns:
             order = frame[sort].sort_values(ascending=not descending, kind="stable").index[start : start + size]
             rows = frame.loc[order]
         else:
             rows = frame.iloc[start : start + size]
-        return texts(rows)
+        return texts(rows.iloc[:, :columns])
 
     def profile(self, name: str) -> TableProfile:
         """The profile under the table's kinds and target; kept on disk until one of them changes."""
@@ -238,10 +238,10 @@ class Tables:
 
 
 def texts(rows: pd.DataFrame) -> list[dict[str, str]]:
-    """Rows as text by column name, with their position in the table under ``#``."""
-    columns = {str(n): [_cell(v) for v in rows[n].tolist()] for n in rows.columns}
+    """Rows as text: ``c0``, ``c1``, ... for the columns in order, and ``#`` for their position in the table."""
+    columns = [[_cell(v) for v in rows.iloc[:, j].tolist()] for j in range(rows.shape[1])]
     return [
-        {"#": f"{position:,}"} | {n: values[k] for n, values in columns.items()}
+        {"#": f"{position:,}"} | {f"c{j}": values[k] for j, values in enumerate(columns)}
         for k, position in enumerate(rows.index.tolist())
     ]
 

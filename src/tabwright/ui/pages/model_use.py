@@ -70,8 +70,7 @@ async def _scored(shell: Shell, where: ui.element, job: Job, file: str) -> None:
         ui.button("Download predictions", icon="file_download",
                   on_click=lambda: ui.download(f"/files/predictions/{file}"))  # fmt: skip
         columns = [parts.column(f"c{j}", str(c), sort=False) for j, c in enumerate(head.columns)]
-        rows = [{"#": r["#"]} | {f"c{j}": r[str(c)] for j, c in enumerate(head.columns)} for r in texts(head)]
-        parts.table(columns, rows, "#", "First predictions", 360)
+        parts.table(columns, texts(head), "#", "First predictions", 360)
 
 
 def serve_panel(shell: Shell, name: str) -> None:

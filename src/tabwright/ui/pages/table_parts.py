@@ -39,10 +39,10 @@ async def rows(shell: Shell, entry: Entry) -> None:
         by = str(pagination.get("sortBy") or "")
         sort = names[int(by[1:])] if by[1:].isdigit() else ""
         with shell.telling():
-            found = await aside(
-                tables.page, entry.name, (page - 1) * size, size, sort, descending=bool(pagination.get("descending"))
-            )
-            made.rows = [{"#": r["#"]} | {f"c{j}": r[n] for j, n in enumerate(names)} for r in found]
+            made.rows = await aside(
+                tables.page, entry.name, (page - 1) * size, size, sort, descending=bool(pagination.get("descending")),
+                columns=SHOWN_COLUMNS,
+            )  # fmt: skip
             made.pagination = {**pagination, "page": page, "rowsPerPage": size, "rowsNumber": entry.rows}
 
     made.pagination = {"page": 1, "rowsPerPage": PAGE_ROWS, "rowsNumber": entry.rows, "sortBy": None}
@@ -111,8 +111,7 @@ def _preview(found: Any) -> None:
     names = [str(n) for n in found.columns][:SHOWN_COLUMNS]
     parts.soft(f"Preview: {found.shape[1]:,} columns, first {len(found)} rows.")
     columns = [parts.column(f"c{j}", f"{n} · {found[n].dtype}", sort=False) for j, n in enumerate(names)]
-    shown = [{f"c{j}": r[n] for j, n in enumerate(names)} | {"#": r["#"]} for r in texts(found)]
-    parts.table(columns, shown, "#", "Preview", 360)
+    parts.table(columns, texts(found.iloc[:, :SHOWN_COLUMNS]), "#", "Preview", 360)
 
 
 def split(shell: Shell, entry: Entry) -> None:

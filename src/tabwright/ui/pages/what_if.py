@@ -130,7 +130,7 @@ class _WhatIf:
         row = {k: None if v == "" else v for k, v in self.row.items()}
         method = "predict" if self.model.classes_ is None else "predict_proba"
         body = ",\n    ".join(f"{k!r}: {v!r}" for k, v in row.items())
-        python = f"row = {{\n    {body},\n}}\n{{model}}.{method}(row)"
+        python = f"row = {{\n    {body},\n}}\n{recipes.model_var(self.name)}.{method}(row)"
         action = self.shell.record(recipes.on_model(self.name, f"What if, with {self.name}", python))
         self.code.clear()
         with self.code:
