@@ -196,6 +196,12 @@ def test_careless_files(write_model, tmp_path):
     for out in ("out.txt", "no/out.csv"):
         with pytest.raises(OptionError, match="--out"):
             predict("other.csv", out)
+    (tmp_path / "folder").mkdir()
+    for source, out, message in (("other.csv", "other.csv", "which is read"), ("*.csv", "more.csv", "which is read"),
+                                 ("folder", "folder/p.csv", "inside the folder")):  # fmt: skip
+        with pytest.raises(OptionError, match=rf"--out is .*{out}', {message}"):
+            predict(source, out)
+    assert (tmp_path / "other.csv").read_text() == "x,y\n1,2\n"
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 

@@ -147,6 +147,24 @@ def test_limits_that_nothing_keeps_lead_with_the_nearest_and_say_so():
     assert made.leader.members
 
 
+def test_a_resumed_run_keeps_what_was_selected_until_it_finds_more(tmp_path):
+    X, y = waves(300)
+    options = {"max_models": 2, "include_families": ["linear", "lightgbm"], "nfolds": 2, "progress": False}
+    made = AutoMLRegressor(**options, max_runtime_secs=60, export_checkpoints_dir=tmp_path / "run").fit(X, y)
+    other = next(d for d in made.pareto()["design"] if d != str(made._finished.design))
+    made.select(design=other)
+    with pytest.warns(UserWarning, match="There was nothing to do"):
+        same = AutoMLRegressor.resume(tmp_path / "run", progress=False)
+    assert str(same._finished.design) == other and np.array_equal(same.predict(X), made.predict(X))
+    stored = json.loads((tmp_path / "run" / "run.json").read_text())
+    stored["config"]["max_models"] = 3
+    (tmp_path / "run" / "run.json").write_text(json.dumps(stored))
+    with pytest.warns(UserWarning, match="What select had made the leader gave way"):
+        more = AutoMLRegressor.resume(tmp_path / "run", progress=False)
+    assert str(more._finished.design) != other
+    assert str(AutoMLRegressor.open(tmp_path / "run")._finished.design) == str(more._finished.design)
+
+
 def test_runs_under_limits_resume_with_their_choice(tmp_path):
     X, y = waves(400)
     options = {"nfolds": 2, "progress": False, "export_checkpoints_dir": tmp_path / "run", "n_jobs": 2,
@@ -196,6 +214,23 @@ def test_objectives_that_read_predictions():
     gap = abs(chosen[X["group"] == "m"].mean() - chosen[X["group"] == "f"].mean())
     assert limited.pareto().query("leader")["demographic_parity:group"].iloc[0] <= fairest * 1.15
     assert gap < 1.5 * fairest + 0.05
+
+
+def test_the_nearest_leads_where_no_limit_on_predictions_is_kept():
+    rng = np.random.default_rng(3)
+    X = pd.DataFrame({"a": rng.normal(size=600), "b": rng.normal(size=600), "sex": rng.choice(["m", "f"], 600)})
+    X["a"] += 1.5 * (X["sex"] == "m")
+    y = (X["a"] + 0.3 * X["b"] + 0.2 * rng.normal(size=600) > 0.7).astype(int)
+    limit = "demographic_parity:sex"
+    with pytest.warns(UserWarning, match=rf"the nearest, .* has {limit} .*; allow more$"):
+        made = AutoMLClassifier(max_runtime_secs=None, max_models=4, nfolds=3, progress=False,
+                                constraints={limit: 0.01}).fit(X, y)  # fmt: skip
+    frontier, led = made._finished.frontier, made._finished.design
+    frontier.names = (limit,)
+    frontier.measure_parts()
+    of_each = [frontier.point(frontier._single_fold(((e.candidate.model_id, 1.0),))) for e in frontier.candidates()]
+    assert frontier.point(led).costs[limit] <= min(p.costs[limit] for p in of_each)
+    assert led.n_models == 3  # all its folds, which predict alike and better
 
 
 def test_faults_of_such_objectives():

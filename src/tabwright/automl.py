@@ -146,6 +146,8 @@ def load(run: RunDir) -> Finished:
         state.restore(journal)
     finally:
         journal.close()
+    if run.holder() is None:  # whoever fitted them is gone
+        state.cancel_running()
     if not state.leader.weights:
         state.update_leader(seconds=10.0)
     return _finish(run, table, problem, state, config, stored["notes"], delivery.remembered(run, problem, state))
@@ -167,7 +169,6 @@ def _search_and_assemble(
     observer: Observer, notes: list[str],
 ) -> Finished:  # fmt: skip
     budget.reserve_s = reserve(budget, config)
-    delivery.forget(run)
     journal = run.journal()
     journal.add_stage("reading", clock.at(budget.started), budget.elapsed())
     repeatable = config.max_models is not None
@@ -197,8 +198,10 @@ def _search_and_assemble(
             journal.add_event("finished", f"search ended after {began:.1f} s")
             notes = [*notes, *where, *engine.notes(), *_what_limited(state, search, n_before, config, journal)]
             problem = search.problem  # it may have fewer folds than it began with
-            limited = bool(config.limits and state.finished())
-            finished = _finish(run, table, problem, state, config, notes, Design() if limited else None)
+            kept, given_way = delivery.after_search(run, problem, state, config.limits, search.n_recorded)
+            notes = [*notes, *given_way]
+            limited = bool(config.limits and state.finished()) and kept is None
+            finished = _finish(run, table, problem, state, config, notes, Design() if limited else kept)
             if limited:
                 search.frontier.emit = finished.emit
                 until = time.monotonic() + 0.6 * budget.left()

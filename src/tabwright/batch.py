@@ -104,6 +104,7 @@ def predict_file(
         raise OptionError("--out", f"is {str(out)!r}", "name a file that ends in .csv or .parquet")
     if not job.out.resolve().parent.is_dir():
         raise OptionError("--out", f"is {str(out)!r}, in a folder that does not exist", "name a folder that exists")
+    _check_apart(job, path)
     loaded = load_model(job.model, public_key=job.public_key)
     if reasons:
         stored_rows(loaded.metadata.get("background"), loaded.schema)  # the fault, where it holds none
@@ -123,6 +124,15 @@ def predict_file(
                           "to write") from error  # fmt: skip
     shutil.rmtree(job.parts, ignore_errors=True)
     return n_rows
+
+
+def _check_apart(job: Job, path: Path) -> None:
+    """The output is to be none of what is read, now or when the same command runs again."""
+    out, read = job.out.resolve(), path.resolve()
+    if out in (read, job.model.resolve()) or out.match(str(read)):
+        raise OptionError("--out", f"is {str(job.out)!r}, which is read", "name another file")
+    if path.is_dir() and out.is_relative_to(read):
+        raise OptionError("--out", f"is {str(job.out)!r}, inside the folder that is read", "name a file elsewhere")
 
 
 def _prepare(job: Job, model: Model) -> None:

@@ -60,6 +60,9 @@ def as_array(values: Any) -> Array:
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
     if isinstance(values, (list, tuple)):
         return _from_list(values)
+    if isinstance(values, np.ma.MaskedArray):  # what lies under the mask is no value
+        hidden: Any = values.astype(np.float64) if values.dtype.kind in "iufb" else values.astype(object)
+        values = hidden.filled(np.nan if hidden.dtype.kind == "f" else None)
     array = np.asarray(values)
     if array.ndim == 0:
         array = array.reshape(1)

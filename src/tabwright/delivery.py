@@ -28,7 +28,9 @@ def shortfall(point: Point, limits: Mapping[str, float]) -> list[str]:
         return []
     beyond = ", ".join(f"{n} {point.costs[n]:.4g}" for n, limit in limits.items() if point.costs[n] > limit)
     nearest = f"the nearest, {point.design}, has {beyond}, and leads"
-    return [f"No model with {told(limits)} was found: {nearest}; allow more, or exclude families that take long"]
+    slow = any(point.costs[n] > limit for n, limit in limits.items() if n.startswith("latency"))
+    advice = "allow more, or exclude families that take long" if slow else "allow more"
+    return [f"No model with {told(limits)} was found: {nearest}; {advice}"]
 
 
 def remember(run: RunDir, design: Design) -> None:
@@ -56,9 +58,17 @@ def remembered(run: RunDir, problem: Problem, state: State) -> Design | None:
     return design
 
 
-def forget(run: RunDir) -> None:
-    """A search that goes on will choose anew."""
+def after_search(
+    run: RunDir, problem: Problem, state: State, limits: Mapping[str, float], n_fitted: int
+) -> tuple[Design | None, list[str]]:
+    """What was chosen before and still leads, because nothing has been fitted since; and what the user is to know."""
+    if not run.design_file.exists():
+        return None, []
+    if not n_fitted and (kept := remembered(run, problem, state)) is not None:
+        return kept, []
     run.design_file.unlink(missing_ok=True)
+    told = "What select had made the leader gave way to what the search has found since: select again"
+    return None, [] if limits else [told]
 
 
 def keep_front(run: RunDir, points: Sequence[Point]) -> None:

@@ -15,10 +15,11 @@ from tabwright.codec import write_for_user
 from tabwright.data.quality import quality_report
 from tabwright.data.table import Table
 from tabwright.data.target import Target, read_target
-from tabwright.errors import NotExportableError, OptionError, RunError
+from tabwright.errors import DataError, NotExportableError, OptionError, RunError
 from tabwright.finished import Finished
 from tabwright.inputs import as_trained, read_inputs
-from tabwright.metrics import evaluate
+from tabwright.metrics import evaluate, score
+from tabwright.metrics.base import Metric
 from tabwright.objectives.design import Design
 from tabwright.objectives.measure import measure
 from tabwright.pipeline import Ensemble, graph_inputs
@@ -189,9 +190,21 @@ class Results:
         frame, y_column = read_inputs(X, y, y if isinstance(y, str) else None)
         schema = finished.schema
         y_true, keep = read_target(y_column, str(y_column.name), schema.classes)
+        if not keep.any():
+            raise DataError(f"no row has a target {str(y_column.name)!r}", "pass rows whose outcome is known")
         prediction = self._predict_canonical(as_trained(frame, X, schema)[keep])
         problem = finished.problem
         return evaluate(problem.task, y_true, prediction, finished.ensemble.threshold, also=problem.metric)
+
+    def _score(self, X: Any, y: Any, sample_weight: Any, metric: Metric) -> float:
+        """One metric, as scikit-learn's ``score``: of rows that have a target, read as in training."""
+        finished = self._fitted()
+        frame, y_column = read_inputs(X, y, y if isinstance(y, str) else None)
+        y_true, keep = read_target(y_column, str(y_column.name), finished.schema.classes, unknown="mark")
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        prediction = self._predict_canonical(as_trained(frame, X, finished.schema)[keep])
+        threshold = finished.ensemble.threshold
+        return score(metric, y_true, prediction, None if weight is None else weight[keep], threshold)
 
     def explain(self, X: Any = None, y: Any = None, **options: Any) -> Explanation:
         """What moves the predictions, where they are wrong, and whom they treat differently; in raw columns.

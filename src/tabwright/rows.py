@@ -98,6 +98,8 @@ def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
     """
     if isinstance(X, Mapping):
         return {str(name): column for name, column in X.items()}
+    if hasattr(X, "collect") and hasattr(X, "collect_schema"):  # polars, not worked out yet
+        X = X.collect()
     if hasattr(X, "column_names"):  # Arrow
         kept = [k for k, name in enumerate(X.column_names) if not name.startswith("__index_level_")]
         names = clean_names(X.column_names[k] for k in kept)[0]
@@ -126,6 +128,8 @@ def columns_of(X: Any, schema: Schema) -> Mapping[str, Any]:
 
 
 def _array_columns(X: Array, schema: Schema) -> dict[str, Any]:
+    if isinstance(X, np.matrix):  # whose columns are no vectors
+        X = np.asarray(X)
     if X.dtype.names:
         return {name: X[name] for name in X.dtype.names}
     if X.ndim != 2:

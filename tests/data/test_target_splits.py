@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from tabwright.data.infer import infer_schema
 from tabwright.data.quality import quality_report
 from tabwright.data.splits import make_folds
 from tabwright.data.table import Table
-from tabwright.data.target import infer_task, make_target
+from tabwright.data.target import infer_task, make_target, read_target
 from tabwright.errors import ColumnError, DataError, OptionError
 from tabwright.types import Task
 
@@ -25,10 +27,14 @@ RNG = np.random.default_rng(0)
         ([True, False] * 10, (False, True), "bool"), (np.array([3, 1] * 10), (1, 3), "int64"),
         ([3, 1] * 10, (1, 3), "int64"),
         (np.array([1, 2] * 10, np.uint8), (1, 2), "uint8"), ([0.5, 1.5] * 10, (0.5, 1.5), "float64"),
-        (["b", "a "] * 10, ("a", "b"), "str"), (pd.Series(["b", "a"] * 10, dtype="category"), ("a", "b"), "str"),
+        (["b", "a "] * 10, ("a ", "b"), "str"), (pd.Series(["b", "a"] * 10, dtype="category"), ("a", "b"), "str"),
         ([1.0, None, 2.0] * 10, (1, 2), "int64"), (pd.array([1, None, 2] * 10, dtype="Int64"), (1, 2), "int64"),
         ([True, None, False] * 10, (False, True), "bool"), (["None", "NA", "a"] * 10, ("NA", "None", "a"), "str"),
         (pd.array([True, None, False] * 10, dtype="boolean"), (False, True), "bool"),
+        (np.array([3, 1] * 10, object), (1, 3), "int64"), (np.array([3, None, 1] * 10, object), (1, 3), "int64"),
+        (np.array([0.5, 2] * 10, object), (0.5, 2.0), "float64"), ([Decimal(0), Decimal(10)] * 10, (0, 10), "int64"),
+        (np.array([0.5, None, 2] * 10, object), (0.5, 2.0), "float64"), ([1, "a"] * 10, ("1", "a"), "str"),
+        (np.array([2**60, None, 5] * 10, object), (str(2**60), "5"), "str"),
     ],
 )  # fmt: skip
 def test_classes_come_back_in_their_own_type(values, classes, dtype):
@@ -39,9 +45,19 @@ def test_classes_come_back_in_their_own_type(values, classes, dtype):
     back = target.restore(target.y)
     assert back.dtype == (object if dtype == "str" else dtype)
     kept = [v for v, k in zip(list(values), target.keep, strict=True) if k]
-    assert back.tolist() == [v.strip() if isinstance(v, str) else v for v in kept]
+    assert back.tolist() == [str(v) if dtype == "str" else v for v in kept]
     assert target.task is (Task.BINARY if len(classes) == 2 else Task.MULTICLASS)
     assert len(target.y) == target.keep.sum()
+
+
+def test_spellings_of_one_class():
+    """Blanks around it are part of a class's name where all its rows have them; they never make another class."""
+    target = make_target([" b", "a", "a "] * 10, classification=True)
+    assert target.classes == (" b", "a") and target.y.tolist() == [0, 1, 1] * 10
+    y, keep = read_target(["b ", " b", "a", "c"], "t", target.classes, unknown="leave out")
+    assert y.tolist() == [0, 0, 1] and keep.tolist() == [True, True, True, False]
+    assert read_target(["c", "a"], "t", target.classes, unknown="mark")[0].tolist() == [-1, 1]
+    assert read_target([1, 0, 1.0, "true"], "t", (False, True))[0].tolist() == [1, 0, 1, 1]
 
 
 def test_regression_targets():

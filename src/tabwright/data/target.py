@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from tabwright import coerce
 from tabwright.errors import ColumnError, DataError
-from tabwright.types import Array, Bools, Task
+from tabwright.types import Array, Bools, Floats, Task
 
 MIN_ROWS = 10
 MAX_CLASSES = 1000
@@ -133,8 +134,8 @@ def read_target(
     name : str
     classes : tuple, optional
         None in regression.
-    unknown : {"raise", "leave out"}
-        What becomes of rows of a class that training did not have.
+    unknown : {"raise", "leave out", "mark"}
+        What becomes of rows of a class that training did not have; marked ones have the position -1.
 
     Returns
     -------
@@ -156,14 +157,15 @@ def read_target(
     labels = labels[keep]
     if labels.dtype.kind == "f" and (labels == np.round(labels)).all() and all(isinstance(c, int) for c in classes):
         labels = labels.astype(np.int64)
-    known = {str(c): k for k, c in enumerate(classes)}
+    known = {str(c).strip(): k for k, c in enumerate(classes)}
     if all(isinstance(c, float) and c.is_integer() for c in classes):  # whole numbers name them as well
         known |= {str(int(c)): k for k, c in enumerate(classes)}
     spelt = [str(v) for v in labels.tolist()]
-    if all(isinstance(c, bool) for c in classes):  # text says true or TRUE, too
+    if all(isinstance(c, bool) for c in classes):  # text says true or TRUE, numbers say 0 or 1, too
         spelt = [text.capitalize() for text in spelt]
+        known |= {text: k for k, c in enumerate(classes) for text in (str(int(c)), str(float(c)))}
     codes = np.array([known.get(text, -1) for text in spelt], np.int64)
-    if (codes < 0).any():
+    if (codes < 0).any() and unknown != "mark":
         if unknown == "raise":
             odd = labels.tolist()[int(np.argmax(codes < 0))]
             raise ColumnError(name, f"holds the class {odd!r}, which training did not have", "leave such rows out")
@@ -187,10 +189,7 @@ def _regression(values: Any, name: str) -> Target:
     if raw.dtype.kind == "M":
         raise ColumnError(name, "holds dates, which can't be predicted as numbers", "convert it to a number of days")
     flat = raw.astype(np.float64) if raw.dtype.kind == "f" else np.array([_infinite(v) for v in raw.tolist()], float)
-    if np.isinf(flat).any():
-        row = int(np.flatnonzero(np.isinf(flat))[0])
-        count = int(np.isinf(flat).sum())
-        raise ColumnError(name, f"has {count} infinite values, first in row {row}", "correct or empty them")
+    _check_finite(flat, name)
     try:
         y = coerce.numbers(raw, name, coerce.text_parser(coerce.read_number))
     except ColumnError as error:
@@ -210,16 +209,28 @@ def _regression(values: Any, name: str) -> Target:
     return Target(name, Task.REGRESSION, y, keep, mean=mean, scale=scale, notes=notes)
 
 
+def _check_finite(values: Floats, name: str) -> None:
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        told = f"has {len(infinite)} infinite values, first in row {infinite[0]}"
+        raise ColumnError(name, told, "correct or empty them")
+
+
 def _infinite(value: Any) -> float:
     return float(value) if isinstance(value, float) and np.isinf(value) else 0.0
 
 
 def _classes(values: Any, name: str) -> Target:
     raw = coerce.as_array(values)
+    if raw.dtype.kind == "f":
+        _check_finite(raw, name)
     keep, labels, class_dtype = _labels(raw, values, name)
+    if class_dtype == "str":
+        labels = _as_spelled(raw, labels)
     classes, y = np.unique(labels[keep], return_inverse=True)
     if len(classes) == 1:
-        raise DataError(f"the target {name!r} is {classes[0]!r} in every row", "pass rows of at least two classes")
+        only = classes.tolist()[0]
+        raise DataError(f"the target {name!r} is {only!r} in every row", "pass rows of at least two classes")
     notes = list(_dropped(keep, name))
     if len(classes) > MAX_CLASSES:
         raise DataError(
@@ -246,6 +257,8 @@ def _labels(raw: Array, values: Any, name: str) -> tuple[Bools, Array, str]:
     if kind == "O" and _only_booleans(raw):
         missing = np.array([coerce.is_missing(v) for v in raw.tolist()], dtype=bool)
         return ~missing, np.where(missing, False, raw).astype(bool), "bool"
+    if kind == "O" and (found := _numbers_of(raw)) is not None:
+        return _labels(found, found, name)
     if kind in "biu":
         return np.ones(len(raw), bool), raw, raw.dtype.name
     if kind == "f":
@@ -263,6 +276,29 @@ def _labels(raw: Array, values: Any, name: str) -> tuple[Bools, Array, str]:
     texts = np.array([v.strip() if isinstance(v, str) else t for v, t in zip(items, _texts(items, name), strict=True)],
                      dtype=object)  # fmt: skip
     return texts != "", texts, "str"
+
+
+def _numbers_of(raw: Array) -> Array | None:
+    """Numbers that are stored as objects, as numbers: int64 where all are whole, else float64 with NaN for missing."""
+    missing = np.array([coerce.is_missing(v) for v in raw.tolist()], bool)
+    present = raw[~missing].tolist()
+    if not present or not {type(v) for v in present} <= {int, float, Decimal}:
+        return None
+    whole = all(isinstance(v, int) or (isinstance(v, Decimal) and v == v.to_integral_value()) for v in present)
+    if whole and any(abs(v) > 2**53 for v in present):
+        return None  # more digits than a number that may be missing has
+    values = np.full(len(raw), np.nan)
+    values[~missing] = [float(v) for v in present]
+    return values.astype(np.int64) if whole and not missing.any() else values
+
+
+def _as_spelled(raw: Array, labels: Array) -> Array:
+    """Labels with the blanks around them, where all rows of a class have the same."""
+    spelt: dict[str, set[str]] = {}
+    for cell, label in set(zip(raw.tolist(), labels.tolist(), strict=True)):
+        spelt.setdefault(label, set()).add(cell if isinstance(cell, str) else label)
+    one = {label: found.pop() if len(found) == 1 else label for label, found in spelt.items()}
+    return np.array([one[label] for label in labels.tolist()], dtype=object)
 
 
 def _texts(items: list[Any], name: str) -> list[str]:

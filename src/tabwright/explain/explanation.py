@@ -287,10 +287,10 @@ class Explanation:
             if self.subject.task is Task.BINARY:
                 return 1
             return int(np.bincount(self.prediction.argmax(axis=1)).argmax())
-        known = [str(c) for c in self.subject.classes]
-        if str(class_) not in known:
+        known = [str(c).strip() for c in self.subject.classes]
+        if str(class_).strip() not in known:
             raise OptionError("class_", f"is {class_!r}, which is no class", f"name one of {', '.join(known[:20])}")
-        return known.index(str(class_))
+        return known.index(str(class_).strip())
 
     def _position(self, column: str) -> int:
         names = self.subject.names

@@ -340,14 +340,21 @@ class Frontier:
         kept = [p for p in tried.values() if excess(p.costs, limits, margin=True) <= 0.0]
         if kept:
             return min(kept, key=self._rank)
-        singles = [self._single_fold(((e.candidate.model_id, 1.0),)) for e in self.candidates()]
-        singles.sort(key=lambda d: excess(self._predicted(d), limits, margin=False))
-        points = [*tried.values(), *(self.measure(finish(d)) for d in singles[:2])]
+        singles = [self.point(finish(self._single_fold(((e.candidate.model_id, 1.0),)))) for e in self.candidates()]
+        singles.sort(key=lambda p: (excess(p.costs, limits, margin=False), *self._rank(p)))
+        near = [p.design for p in singles[:2]]
+        bounds = {name: limit for name, limit in limits.items() if name in COSTS}
+        if len(bounds) < len(limits):  # where what reads predictions is missed, more fold models cost nothing
+            near += [list(self._grown(self._single_fold(d.weights), bounds))[-1] for d in near[:1]]
+            led = Design.whole(self._state.leader.weights, self._problem.delivered)
+            if excess(self._predicted(led), bounds, margin=True) <= 0.0:
+                near.append(led)
+        points = [*tried.values(), *map(self.measure, near)]
         kept = [p for p in points if excess(p.costs, limits, margin=True) <= 0.0]
         if kept:
             return min(kept, key=self._rank)
         points = points or [self.measure(Design())]
-        return min(points, key=lambda p: excess(p.costs, limits, margin=False))
+        return min(points, key=lambda p: (excess(p.costs, limits, margin=False), *self._rank(p)))
 
     def _rank(self, point: Point) -> tuple[float, float]:
         sign = -1.0 if self._problem.metric.greater_is_better else 1.0

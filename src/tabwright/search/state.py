@@ -166,6 +166,11 @@ class State:
         except (OSError, ValueError, EOFError):
             entry.status, entry.score = "ok", math.nan if score is None else score
 
+    def cancel_running(self) -> None:
+        """Nothing is being fitted any more: what is not complete will not be."""
+        for entry in self.entries.values():
+            entry.status = "cancelled" if entry.status == "running" else entry.status
+
     def with_bases(self, ids: Sequence[str]) -> set[str]:
         """Candidates and what they are stacked on."""
         return {*ids, *(base for m in ids for base in self.entries[m].candidate.bases)}

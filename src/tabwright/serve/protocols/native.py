@@ -127,15 +127,15 @@ def _outcome(value: Any, model: Mapping[str, Any], row: int) -> float:
             raise RefusalError(422, f"item {row} has the outcome {str(value)[:60]!r}, which is no number",
                                "send the true value", column="outcome", row=row)  # fmt: skip
         return float(value)
-    spelled = [str(c) for c in classes]
+    spelled = [str(c).strip() for c in classes]
     if isinstance(value, float) and value.is_integer() and str(value) not in spelled:
         value = int(value)
     elif isinstance(value, int) and not isinstance(value, bool) and str(float(value)) in spelled:
         value = float(value)  # JSON as a browser writes it has no 1.0
-    if isinstance(value, (dict, list)) or str(value) not in spelled:
+    if isinstance(value, (dict, list)) or str(value).strip() not in spelled:
         raise RefusalError(422, f"item {row} has the outcome {str(value)[:60]!r}, which is none of the classes",
                            f"send one of {', '.join(spelled[:20])}", column="outcome", row=row)  # fmt: skip
-    return float(spelled.index(str(value)))
+    return float(spelled.index(str(value).strip()))
 
 
 __all__ = ["check_strictly", "routes"]
