@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabwright.cli.main import COMMANDS
+from tabwright.cli.main import COMMANDS, main
 from tabwright.store.run_dir import RunDir
 
 
@@ -115,13 +115,33 @@ def test_careless_arguments(csv, run, tmp_path):
         (("fit", csv, "--target", "preis", "--out", tmp_path / "r", "--max-runtime-secs", 0), "max_runtime_secs"),
         (("fit", csv, "--target", "preis", "--out", tmp_path / "r", "--nfolds", "some"), "nfolds is 'some'"),
         (("resume", tmp_path), "no run in"),
-        (("export", run, "--out", tmp_path / "no" / "m.onnx"), "folder that exists"),
+        (("export", run, "--out", tmp_path / "no" / "m.onnx"), "Option --out is "),
+        (("select", run, "--max-latency-us", -1), "Option --max-latency-us is -1.0"),
         (("evaluate", csv, csv), "teile.csv"),
         (("predict", csv.parent / "model.onnx", csv, "--out", tmp_path / "x.txt"), "--out"),
     ):
         done = tabwright(*arguments)
         assert done.returncode == 2, (arguments, done.stderr)
         assert answer in done.stderr and "Fix:" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("resume r --extra-secs abc", "Option --extra-secs is 'abc'. Fix: give a number."),
+        ("fit d.csv --target t --out r --seed 1.5", "Option --seed is '1.5'. Fix: give a whole number."),
+        ("fit d.csv --target t --out r --task some", "Option --task is 'some'. Fix: give one of "),
+        ("fit d.csv", "The command lacks --target, --out. Fix: give what 'tabwright fit --help' asks for."),
+        ("predict m.onnx d.csv --out", "Option --out: expected one argument. Fix: see 'tabwright predict --help'."),
+        ("predict m.onnx d.csv --out p.csv --many 3", "The command has unrecognized arguments: --many 3. Fix: see "),
+        ("fitt", "Option COMMAND is 'fitt'. Fix: give one of 'fit', "),
+    ],
+)
+def test_a_careless_line_gets_one_sentence(line, answer, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(line.split())
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and told.startswith(f"tabwright: {answer}") and told.count("\n") == 1, told
 
 
 def test_every_command_has_help():
@@ -187,6 +207,8 @@ def test_kill_minus_nine_loses_no_finished_fold(csv, tmp_path):
     journal = RunDir(path).journal()
     before = [(f.model_id, f.fold, f.score) for f in journal.folds() if f.status == "ok"]
     journal.close()
+    board = tabwright("leaderboard", path, "--all").stdout
+    assert "constant" in board and " running" not in board  # nobody works on it
     done = tabwright("resume", path, "--extra-secs", 5)
     assert done.returncode == 0, done.stderr
     journal = RunDir(path).journal()

@@ -1,6 +1,7 @@
 """The estimators end to end: real search, real workers, real export."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from tabwright import AutoMLClassifier, AutoMLRegressor, UserError, load_model
+from tabwright.errors import DataError
 from tabwright.leaderboard import COLUMNS
 from tabwright.testing.tables import mixed_frame
 
@@ -31,7 +33,7 @@ NOT_MET = {
 
 
 def conventions():
-    """scikit-learn's checks of both estimators; what a classifier has passed is a slow variant with a regressor."""
+    """scikit-learn's checks; what has been passed with a classifier, or on other data, is a slow variant."""
     passed = set()
     for kind in (AutoMLClassifier, AutoMLRegressor):
         estimator = kind(max_runtime_secs=60, max_models=1, include_families=["linear"], nfolds=1, n_jobs=1,
@@ -39,12 +41,11 @@ def conventions():
         for one, check in estimator_checks_generator(estimator):
             name = check.func.__name__
             marks = [pytest.mark.xfail(reason=NOT_MET[name])] if name in NOT_MET else []
-            if kind is AutoMLRegressor and name in passed:
+            if name in passed:
                 marks.append(pytest.mark.slow)
             told = "-".join(f"{k}={v}" for k, v in check.keywords.items() if k != "name")
             yield pytest.param(one, check, marks=marks, id="-".join(filter(None, [kind.__name__, name, told])))
-            if kind is AutoMLClassifier:
-                passed.add(name)
+            passed.add(name)
 
 
 @pytest.mark.parametrize(("estimator", "check"), [*conventions()])
@@ -129,11 +130,67 @@ def test_classes_come_back_in_their_own_type(values, dtype, tmp_path):
     assert list(aml.classes_) == sorted(values)
 
 
+def test_score_reads_the_target_as_training_did(frame):
+    """Missing cells are left out, blanks and the type of numbers do not matter, unknown classes are wrong."""
+    from sklearn.metrics import accuracy_score, r2_score
+
+    options = {**QUICK, "max_models": 1, "include_families": ["linear"]}
+    X = frame[["amount", "colour", "count"]]
+    grades = " " + frame["grade"]
+    made = AutoMLClassifier(**options).fit(X, grades)
+    assert made.score(X, grades) == accuracy_score(grades, made.predict(X)) > 0.8
+    assert made.score(X, frame["grade"]) == made.score(X, grades) == made.score(X.assign(t=grades), "t")
+    some = grades.where(frame.index >= 100)
+    assert made.score(X, some) == accuracy_score(grades[100:], made.predict(X[100:]))
+    assert made.score(X, grades.where(frame.index >= 300, "other")) == pytest.approx(
+        accuracy_score(grades[300:], made.predict(X[300:])) / 2)  # fmt: skip
+    weight = np.where(frame.index < 50, 3.0, 1.0)
+    assert made.score(X, grades, weight) == pytest.approx(accuracy_score(grades, made.predict(X), sample_weight=weight))
+    halves = frame["level"].to_numpy() / 2
+    of_floats = AutoMLClassifier(**options).fit(X, np.array(halves.tolist(), object))
+    assert of_floats.score(X, halves) == (of_floats.predict(X) == halves).mean() > 0.5
+    priced = AutoMLRegressor(**options).fit(X, frame["price"])
+    assert priced.score(X, frame["price"]) == pytest.approx(r2_score(frame["price"], priced.predict(X)))
+    cut = priced.score(X, frame["price"].where(frame.index < 400))
+    assert cut == pytest.approx(priced.score(X[:400], frame["price"][:400]))
+    with pytest.raises(DataError, match="no row has a target 'price'"):
+        priced.model_performance(X, frame["price"].where(frame.index < 0))
+
+
+def test_limits_and_paths_that_are_none_are_named(regressor):
+    with pytest.raises(UserError, match="Option max_latency_us is -1"):
+        regressor.select(max_latency_us=-1)
+    with pytest.raises(UserError, match="Option path is None"):
+        regressor.report(None)
+    with pytest.raises(UserError, match="None is no path"):
+        load_model(None)
+    model = AutoMLRegressor(**{**QUICK, "max_models": 1, "include_families": ["linear"]})
+    model.fit(np.arange(60.0).reshape(30, 2), np.arange(30.0))
+    with pytest.raises(UserError, match="pass an array, as in training"):
+        model.predict(pd.DataFrame(np.zeros((2, 2))))
+
+
 def test_every_kind_of_frame_predicts_alike(regressor, frame):
     X = frame.drop(columns=["grade", "level", "price"])
     expected = regressor.predict(X)
-    for other in (pl.from_pandas(X), pa.Table.from_pandas(X), X[X.columns[::-1]], X.assign(extra=1), dict(X.items())):
+    for other in (pl.from_pandas(X), pa.Table.from_pandas(X), X[X.columns[::-1]], X.assign(extra=1), dict(X.items()),
+                  pl.from_pandas(X).lazy()):  # fmt: skip
         np.testing.assert_array_equal(regressor.predict(other), expected)
+
+
+@pytest.mark.parametrize("kind", [float, int])
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_what_lies_under_a_mask_is_no_value(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    A = (100 * rng.normal(size=(200, 2))).astype(kind)
+    made = AutoMLRegressor(**{**QUICK, "max_models": 1, "include_families": ["linear"]}).fit(A, A[:, 0] + A[:, 1])
+    made.export(tmp_path / "m.onnx")
+    model = load_model(tmp_path / "m.onnx")
+    masked = np.ma.masked_less(A, 0)
+    empty = np.where(A < 0, np.nan, A.astype(float))
+    for predicts in (made, model):
+        np.testing.assert_allclose(predicts.predict(masked), made.predict(empty), rtol=1e-9)
+        np.testing.assert_allclose(predicts.predict(np.asmatrix(A)), made.predict(A), rtol=1e-9)
 
 
 def test_arrays_stand_for_the_columns_of_training(classifier, frame):
@@ -276,3 +333,50 @@ def test_quality_tells_what_stands_out():
     aml = AutoMLRegressor(**QUICK).fit(X, y)
     told = aml.quality
     assert "one" in set(told.column) and "leak" in set(told.column[told.level == "warning"])
+
+
+SMALL = {"max_runtime_secs": 60, "max_models": 1, "include_families": ["linear"], "nfolds": 2, "n_jobs": 1,
+         "progress": False}  # fmt: skip
+
+
+def test_columns_may_be_named_by_numbers():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(120, 3))).assign(**{"3": np.arange(120) % 6}).rename(columns={"3": 3})
+    table[4] = 2 * table[0] + table[1]
+    made = AutoMLRegressor(**SMALL | {"seed": np.int64(3), "include_families": np.array(["linear"])})
+    made.fit(table.abs(), target=4, group_column=np.int64(3), weights_column=2, kinds={0: "numeric"})
+    assert list(made.feature_names_in_) == ["0", "1"] and made._finished.schema.target == "4"
+    assert len(set(made._finished.problem.group)) == 6
+
+
+def test_the_target_may_be_named_in_second_place(tmp_path):
+    table = pd.DataFrame({"x": np.arange(60.0), "t": np.arange(60.0) * 2 + 1})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    for source in (table, tmp_path / "t.csv", str(tmp_path / "t.csv")):
+        made = AutoMLRegressor(**SMALL).fit(source, "t")
+        assert list(made.feature_names_in_) == ["x"] and made._finished.schema.target == "t"
+    with pytest.raises(UserError, match="There is no column 'u' in the table"):
+        AutoMLRegressor(**SMALL).fit(table, "u")
+    with pytest.raises(UserError, match=r"y is 3, one value. Fix: give one target value per row, or a column's name"):
+        AutoMLRegressor(**SMALL).fit(table, 3)
+    with pytest.raises(UserError, match="pass y, or name the target column"):
+        AutoMLRegressor(**SMALL).fit(tmp_path / "t.csv")
+    with pytest.raises(UserError, match="weights_column is 't', which is the target"):
+        AutoMLRegressor(**SMALL).fit(table[["x"]], table["t"], weights_column="t")
+
+
+def test_monotone_constraints_that_leave_no_family_are_named():
+    table = pd.DataFrame({"x": np.arange(60.0), "t": np.arange(60.0) * 2 + 1})
+    with pytest.raises(UserError, match=r"monotone_constraints can't be kept by linear. Fix: .*include lightgbm"):
+        AutoMLRegressor(**SMALL, monotone_constraints={"x": 1}).fit(table, target="t")
+
+
+def test_an_estimator_whose_run_is_gone_says_so():
+    table = pd.DataFrame({"x": np.arange(60.0), "t": np.arange(60.0) ** 2})
+    made = AutoMLRegressor(**SMALL).fit(table, target="t")
+    again = pickle.loads(pickle.dumps(made))
+    shutil.rmtree(made.run_dir)  # as where its process has ended
+    np.testing.assert_array_equal(again.predict(table), made.predict(table))
+    for call in (again.pareto, again.explain, again.failures, lambda: again.select(max_size_mib=5)):
+        with pytest.raises(UserError, match=r"is gone.* Fix: fit with export_checkpoints_dir"):
+            call()

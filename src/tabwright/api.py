@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
 from tabwright import automl, clock
-from tabwright.config import Config, check_positive
+from tabwright.config import Config, check_path, check_positive, plain
 from tabwright.conformal import decide, required
 from tabwright.data.readers import read_table
 from tabwright.data.splits import is_splitter
@@ -28,6 +28,8 @@ from tabwright.finished import Finished
 from tabwright.framing import Inputs
 from tabwright.inputs import Given, Roles, as_trained, gather, has_names, read_inputs
 from tabwright.metrics import full_proba
+from tabwright.metrics.accuracy import ACCURACY
+from tabwright.metrics.r2 import R2
 from tabwright.progress import observer_for
 from tabwright.reasons import MAX_ROWS
 from tabwright.results import Results
@@ -81,11 +83,14 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
 
     def _config(self, kinds: Mapping[str, str] | None) -> Config:
         check_tracking(self.tracking)
+        _progress(self.progress)
+        if self.export_checkpoints_dir is not None:
+            check_path("export_checkpoints_dir", self.export_checkpoints_dir)
         return Config(
             self.max_runtime_secs, self.max_models, self.max_runtime_secs_per_model, self.max_memory_mib,
             self.max_disk_mib, self.sort_metric, self.balance_classes, self.include_families, self.exclude_families,
             self.monotone_constraints, "auto" if is_splitter(self.nfolds) else self.nfolds,
-            self.seed, self.n_jobs, dict(kinds or {}),
+            self.seed, self.n_jobs, kinds or {},
             self.objectives, self.constraints, self.tracking, self.warm_start, self.engine, self.transformers,
         )  # fmt: skip
 
@@ -102,9 +107,10 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
             pandas, polars, Arrow, NumPy, lists, or a file: CSV, TSV, JSON lines, Parquet, Feather, Excel; a folder or a
             glob of CSV or Parquet files, here or at ``s3://``, ``gs://``, ``abfs://``; or a database's address
             (``postgresql://``, ``sqlite:///``, ``duckdb:///``), with ``query``.
-        y : array-like, shape (n_rows,), optional
-            The target; or name a column of ``X`` with ``target``.
+        y : array-like, shape (n_rows,), or str, optional
+            The target, or the name of its column in ``X``.
         target : str, optional
+            The name of its column, instead of ``y``.
         weights_column, group_column, time_column : str, optional
             Columns of ``X`` that weigh rows, keep groups of rows within one fold, or order rows in time; the
             first two are not used as features. Rows of weight 0 are left out. In an order of time each fold learns from
@@ -145,7 +151,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
             inputs = replace(inputs, rows=replace(inputs.rows, splitter=self.nfolds))
         task = self._task(inputs.y)
         with (
-            observer_for(self.progress, config, str(inputs.y.name)) as observer,
+            observer_for(_progress(self.progress), config, str(inputs.y.name)) as observer,
             tracked(run, self.tracking) as told,
         ):
             finished = automl.fit(inputs, task, config, run=run, observer=observer, budget=budget)
@@ -226,6 +232,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
         """
         if isinstance(background_rows, bool) or background_rows not in range(MAX_ROWS + 1):
             raise OptionError("background_rows", f"is {background_rows!r}", f"give a number from 0 to {MAX_ROWS}")
+        check_path("path", path)
         finished = self._fitted()
         report = export(replace(finished.package(), background_rows=background_rows), path, signing_key)
         finished.profiles[finished.ensemble.name] = report.profile.to_dict()
@@ -262,13 +269,14 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
             the run was started with.
         """
         check_positive("extra_secs", extra_secs)
+        progress = _progress(progress)
         directory, made = cls._from_run(run)
         if engine is not None:
             made.engine = engine
         given = None if data is None else read_inputs(data, None, target_name(directory))
         observing = observer_for(progress, made._config(None), "")
         with observing as observer, tracked(directory, made.tracking) as told:
-            finished = automl.resume(directory, extra_secs, observer, given, made.engine)
+            finished = automl.resume(directory, plain(extra_secs), observer, given, made.engine)
         finished.notes = [*finished.notes, *told]
         made._take(finished)
         for note in finished.notes:
@@ -284,6 +292,7 @@ class _AutoML(Results, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def _from_run(cls, run: str | Path) -> tuple[RunDir, Self]:
+        check_path("run", run)
         directory = RunDir.open(run)
         stored = directory.config()
         task = Task(stored["task"])
@@ -330,6 +339,10 @@ class AutoMLRegressor(RegressorMixin, _AutoML):  # type: ignore[misc]
         """Predictions, float64 (n_rows,), in the target's unit."""
         return self._predict_canonical(X)[:, 0]
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Coefficient of determination on rows that have a target; ``y`` may name its column."""
+        return self._score(X, y, sample_weight, R2)
+
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Floats:
         """Lower and upper ends, float64 (n_rows, 2); see :meth:`tabwright.runtime.Model.predict_interval`."""
         return required(self._fitted().conformal()).interval(self.predict(X), coverage)
@@ -374,7 +387,7 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         folds itself.
     seed : int
     n_jobs : int, default -1
-        Processor cores to use; -1 is all.
+        Processor cores to use; -1 is all, -2 all but one.
     export_checkpoints_dir : path, optional
         Folder for this one run, which holds none yet; the run can then be resumed and audited.
     progress : bool or "auto"
@@ -415,6 +428,10 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
         proba = self.predict_proba(X)
         return np.asarray(self.classes_[self._fitted().ensemble.labels(proba)])
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy on rows that have a target; ``y`` may name its column. A class that is not known is a wrong one."""
+        return self._score(X, y, sample_weight, ACCURACY)
+
     def predict_proba(self, X: Any) -> Floats:
         """Class probabilities, float64 (n_rows, n_classes), columns in the order of ``classes_``."""
         return full_proba(self._predict_canonical(X))
@@ -426,6 +443,14 @@ class AutoMLClassifier(ClassifierMixin, _AutoML):  # type: ignore[misc]
     def decide(self, X: Any, costs: Any = None, abstain_cost: float | None = None) -> Array:
         """Classes of least expected cost, or None; see :meth:`tabwright.runtime.Model.decide`."""
         return named(self.classes_, decide(self.predict_proba(X), costs, abstain_cost))
+
+
+def _progress(given: Any) -> bool | str:
+    """The option, once it is known to be one of its values."""
+    value = plain(given)
+    if isinstance(value, bool) or (isinstance(value, str) and value == "auto"):
+        return value
+    raise OptionError("progress", f"is {given!r}", "give True, False or 'auto'")
 
 
 __all__ = ["AutoMLClassifier", "AutoMLRegressor", "Kind"]

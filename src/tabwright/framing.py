@@ -15,6 +15,7 @@ from tabwright.data.table import Table
 from tabwright.data.target import Target
 from tabwright.errors import OptionError
 from tabwright.metrics import find_metric
+from tabwright.models import FAMILIES
 from tabwright.models.base import Family
 from tabwright.models.log_target import differs_by_factors
 from tabwright.pipeline import COLUMNS, LOGARITHM, TARGET, TELLING, TEXT, UNSEEN
@@ -81,8 +82,12 @@ def usable_families(problem: Problem, config: Config, table: Table) -> tuple[Fam
     families = tuple(f for f in families if f.max_rows is None or table.n_rows <= f.max_rows)
     if all(kind is Kind.TEXT for kind in kinds):
         families = tuple(f for f in families if f.view is not View.COMPACT)
-    if config.monotone_constraints:
-        families = tuple(f for f in families if f.monotone)
+    if config.monotone_constraints and families:
+        able = tuple(f for f in families if f.monotone)
+        if not able:
+            raise OptionError("monotone_constraints", f"can't be kept by {', '.join(f.name for f in families)}",
+                              f"leave them out, or include {', '.join(f.name for f in FAMILIES if f.monotone)}")
+        families = able
     if not families:
         raise OptionError("include_families", "and exclude_families leave no model family for this table",
                           "name more, or exclude fewer")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import DataConversionWarning
 
-from tabwright.config import Config
+from tabwright.config import Config, column_name, plain
 from tabwright.data import sql
 from tabwright.data.delimited import ReadOptions
 from tabwright.data.infer import infer_column
@@ -38,6 +38,7 @@ SAMPLE_ROWS = 200_000  # that a search sees of a larger table
 SAMPLE_SHARE = 0.25  # of the memory, that the sample may take
 FEWEST_ROWS = 100  # of a sample
 DRAWING_SHARE = 0.25  # of the time, that drawing it may take
+OPTIONS = {"target": "target", "weights": "weights_column", "group": "group_column", "time": "time_column"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ class Roles:
     weights: str | None = None
     group: str | None = None
     time: str | None = None
+
+    def __post_init__(self) -> None:
+        for role, option in OPTIONS.items():
+            name = column_name(option, getattr(self, role))
+            object.__setattr__(self, role, name)
+            if role != "target" and name is not None and name == self.target:
+                raise OptionError(option, f"is {name!r}, which is the target", "name another column")
 
 
 @dataclass(frozen=True)
@@ -62,10 +70,20 @@ class Given:
     search_rows: int | str = "auto"
     options: ReadOptions | None = None  # of delimited text
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "search_rows", plain(self.search_rows))
+        if self.sample_weight is not None and self.roles.weights is not None:
+            raise OptionError("sample_weight", "is given, and weights_column too", "give one of them")
+        if isinstance(self.y, str):  # the target's name
+            if self.roles.target not in (None, self.y):
+                raise OptionError("target", f"is {self.roles.target!r}, and y names {self.y!r}", "give one of them")
+            object.__setattr__(self, "roles", replace(self.roles, target=self.y))
+            object.__setattr__(self, "y", None)
+
     @property
     def named(self) -> bool:
         """Whether everything is a column of the source."""
-        return (self.y is None or isinstance(self.y, str)) and self.sample_weight is None
+        return self.y is None and self.sample_weight is None
 
     @property
     def path(self) -> str | None:
@@ -96,7 +114,9 @@ def gather(given: Given, config: Config, run: RunDir, budget: Budget) -> Inputs:
     stream = _stream(given, run)
     if stream is None:
         return _whole(given)
-    target = str(roles.target if given.y is None else given.y)
+    target = roles.target
+    if target is None:
+        raise _nothing_to_predict()
     if target not in stream.names:
         raise _no_target(target, stream.names)
     n_rows = _sample_rows(stream, config, n)
@@ -133,6 +153,8 @@ def _inputs(frame: pd.DataFrame, y: pd.Series, roles: Roles, sample_weight: Any)
     if y.name in frame.columns and frame[y.name].equals(y):
         warnings.warn(f"X holds the target {y.name!r}; it is left out", UserWarning, stacklevel=5)
         frame = frame.drop(columns=[y.name])
+    if y.name not in frame.columns:
+        roles = replace(roles, target=str(y.name))  # refuses it as another role
     features, rows = row_columns(frame, roles.weights, roles.group, roles.time, sample_weight)
     return Inputs(features, y, rows, None, tuple(frame.attrs.get(NOTES, ())))
 
@@ -184,11 +206,15 @@ def _no_target(target: str, names: Any) -> DataError:
     return DataError(f"There is no column {target!r} in the table, which has {listed}", "name one of them")
 
 
+def _nothing_to_predict() -> DataError:
+    return DataError("AutoML requires y to be passed, but the target y is None", "pass y, or name the target column")
+
+
 def read_inputs(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Series]:
     """Features and target, row by row alike; DataError or OptionError where they can't be told apart."""
     frame = read_table(X)
     if y is None and target is None:
-        raise DataError("AutoML requires y to be passed, but the target y is None", "pass y, or name the target column")
+        raise _nothing_to_predict()
     if target is not None and (y is None or isinstance(y, str)):
         if target not in frame.columns:
             raise _no_target(target, frame.columns)
@@ -242,6 +268,8 @@ def _one_column(y: Any) -> Any:
     if hasattr(y, "to_pylist"):
         return y.to_pylist()
     values = np.asarray(y)
+    if values.ndim == 0:
+        raise DataError(f"y is {y!r}, one value", "give one target value per row, or a column's name, as text")
     if values.ndim == 2 and values.shape[1] == 1:
         message = "A column-vector y was passed when a 1d array was expected; pass y.ravel()"
         warnings.warn(message, DataConversionWarning, stacklevel=4)

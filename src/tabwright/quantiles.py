@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
 
 from tabwright.api import AutoMLRegressor
-from tabwright.config import check_positive
+from tabwright.config import check_path, check_positive
 from tabwright.data.readers import read_table
 from tabwright.data.target import read_target
 from tabwright.errors import DataError, OptionError, RunError
@@ -69,6 +69,8 @@ class QuantileRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if template.sort_metric != "auto":
             raise OptionError("sort_metric", f"is {template.sort_metric!r}", "leave it: each level has its own")
         check_positive("max_runtime_secs", template.max_runtime_secs)
+        if template.export_checkpoints_dir is not None:
+            check_path("export_checkpoints_dir", template.export_checkpoints_dir)
         started = time.monotonic()
         table = X
         if isinstance(X, (str, Path)) and "search_rows" not in columns and Path(X).is_file():
@@ -94,6 +96,7 @@ class QuantileRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def open(cls, folder: str | Path) -> Self:
         """What was searched with ``export_checkpoints_dir=folder``; RunError if there is nothing."""
+        check_path("folder", folder)
         runs = {float(p.name.removeprefix(FOLDER)): p for p in Path(folder).glob(f"{FOLDER}*")}
         if not runs:
             raise RunError(f"{str(folder)!r} holds no runs of quantiles", "name the folder given to fit")
@@ -145,6 +148,7 @@ class QuantileRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
         ``prediction`` is the level nearest to the median; ``load_model(path).predict_quantiles`` gives all.
         """
+        check_path("path", path)
         levels, finished = _checked(self.levels), [e._fitted() for e in self._fitted()]
         if any(f.schema.to_json() != finished[0].schema.to_json() for f in finished):
             raise DataError("the levels were fitted on tables that differ in their columns", "fit them together")

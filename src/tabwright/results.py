@@ -12,8 +12,8 @@ import pandas as pd
 from tabwright import delivery, front, leaderboard
 from tabwright.card import card
 from tabwright.codec import write_for_user
+from tabwright.config import check_path, check_positive
 from tabwright.data.quality import quality_report
-from tabwright.data.table import Table
 from tabwright.data.target import Target, read_target
 from tabwright.errors import DataError, NotExportableError, OptionError, RunError
 from tabwright.finished import Finished
@@ -25,6 +25,7 @@ from tabwright.objectives.measure import measure
 from tabwright.pipeline import Ensemble, graph_inputs
 from tabwright.schema import Schema
 from tabwright.search.assemble import assemble
+from tabwright.stored import load_table
 from tabwright.types import Floats
 
 if TYPE_CHECKING:
@@ -151,10 +152,11 @@ class Results:
         OptionError
             If no design keeps the limits; the message names the nearest.
         """
-        delivery.select(self._fitted(), design, {
-            "latency_us": max_latency_us, "latency_p99_us": max_latency_p99_us, "size_mib": max_size_mib,
-            "memory_mib": max_memory_mib,
-        })  # fmt: skip
+        limits = {"latency_us": max_latency_us, "latency_p99_us": max_latency_p99_us, "size_mib": max_size_mib,
+                  "memory_mib": max_memory_mib}  # fmt: skip
+        for name, limit in limits.items():
+            check_positive(f"max_{name}", limit)
+        delivery.select(self._fitted(), design, limits)
         return self
 
     def failures(self) -> pd.DataFrame:
@@ -174,7 +176,7 @@ class Results:
     def quality(self) -> pd.DataFrame:
         """What stands out in the training table: level (info or warning), column, message."""
         finished = self._fitted()
-        table = Table.load(finished.run.table_dir)
+        table = load_table(finished.run)
         problem, schema = finished.problem, finished.schema
         every = np.arange(table.n_rows)
         target = Target(
@@ -232,6 +234,7 @@ class Results:
         """
         from tabwright.report import report
 
+        check_path("path", path)
         finished = self._fitted()
         options = {"max_rows": 1000, "max_evaluations": 40_000} | options
         board = self.leaderboard("all")

@@ -10,6 +10,7 @@ and with JSON under the metadata key ``tabwright``.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -290,6 +291,8 @@ def load_model(path: str | Path, n_threads: int = 1, public_key: Any = None) -> 
     ModelFileError
         If the file is absent, no ONNX, of another program, altered, of a later format, or not signed by that key.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ModelFileError(f"{path!r} is no path", "name the exported .onnx file")
     path = Path(path)
     try:
         data = path.read_bytes()

@@ -173,7 +173,9 @@ def require_columns(names: Any, schema: Schema) -> None:
     hints = [f"{found[0]!r} for {m!r}" for m, found in near.items() if found]
     listed = ", ".join(repr(m) for m in missing[:20]) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")
     plural = "s" if len(missing) > 1 else ""
-    fix = f"add the column{plural}, empty where unknown"
+    unnamed = len(missing) == len(schema.used) and all(m.removeprefix("column_").isdigit() for m in missing)
+    added = f"add the column{plural}, empty where unknown"
+    fix = "pass an array, as in training, or name the columns so" if unnamed else added
     raise DataError(
         f"the table lacks {len(missing)} column{plural} that the model was trained on: {listed}",
         fix + (f" (is {', '.join(hints)} meant?)" if hints else ""),

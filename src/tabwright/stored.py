@@ -61,6 +61,9 @@ def store(run: RunDir, table: Table, problem: Problem, notes: Sequence[str], con
 
 def load_table(run: RunDir) -> Table:
     """The run's own copy of its table; RunError if it is absent or can't be read."""
+    if not run.config_file.exists():
+        raise RunError(f"The run directory {run.path} of this estimator is gone, and its training table with it",
+                       "fit with export_checkpoints_dir, and keep that folder")  # fmt: skip
     try:
         return Table.load(run.table_dir, mmap=True)
     except DataError as error:

@@ -166,6 +166,7 @@ class TestOptions:
         ({"port": 70_000}, "--port is 70000"),
         ({"tls_cert": "x.pem"}, "--tls-key go together"), ({"keys": "none"}, "no such file"),
         ({"models": ()}, "MODEL is missing"),
+        ({"host": "999.1.1.1"}, "--host is '999.1.1.1', which is no address"),
     ])  # fmt: skip
     def test_are_checked(self, change, message):
         with pytest.raises(OptionError) as error:
@@ -181,6 +182,7 @@ class TestOptions:
     @pytest.mark.parametrize(("arguments", "message"), [
         (["none.onnx"], "there is no such file or folder"), ([__file__], "is not an ONNX file"),
         (["{models}", "--host", "0.0.0.0"], "no API key"), (["{models}", "--store", "/nowhere/s.sqlite"], "--store"),
+        (["{models}", "--host", "no.such.invalid", "--allow-anonymous"], "which names no machine"),
         (["{models}", "--port", "99999"], "--port"), (["a b={models}/sum.onnx"], "MODEL is called 'a b'"),
         (["{models}/sum.onnx", "sum={models}/fraud.onnx"], "gives 'sum' version 1 twice"),
         (["{models}", "--port", "{busy}", "--workers", "2"], "which is in use"),

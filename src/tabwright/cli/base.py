@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from tabwright.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,25 @@ def limit_arguments(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--max-latency-p99-us", type=float, metavar="N", help="its 99th percentile")
     limits.add_argument("--max-size-mib", type=float, metavar="N", help="the exported file")
     limits.add_argument("--max-model-memory-mib", type=float, metavar="N", help="resident, when loaded")
+
+
+def check_limits(args: argparse.Namespace) -> None:
+    """OptionError for limits that are not above 0, under the names that they have here."""
+    from tabwright.config import check_positive
+
+    for name in ("max_latency_us", "max_latency_p99_us", "max_size_mib", "max_model_memory_mib"):
+        check_positive("--" + name.replace("_", "-"), getattr(args, name))
+
+
+@contextlib.contextmanager
+def written_as(option: str) -> Iterator[None]:
+    """Faults of the argument ``path`` of what is called get the name of the command's own option."""
+    try:
+        yield
+    except OptionError as error:
+        if error.option != "path":
+            raise
+        raise OptionError(option, error.problem, error.fix) from None
 
 
 def file_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,8 +115,6 @@ def kind_arguments(parser: argparse.ArgumentParser) -> None:
 
 def kinds_of(args: argparse.Namespace) -> dict[str, str]:
     """The mapping that ``--kind`` gives."""
-    from tabwright.errors import OptionError
-
     kinds = {}
     for text in args.kind:
         name, equals, kind = text.rpartition("=")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tabwright.cli.base import Command, budget_arguments
+from tabwright.cli.base import Command, budget_arguments, written_as
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     aml.fit(train, target="MedHouseVal")
     print(f"\nfit took {aml._finished.seconds:.1f} s of {args.max_runtime_secs:.0f} s\n")
     print(leaderboard_text(aml.leaderboard(), "rmse"))
-    report = aml.export(Path(args.out))
+    with written_as("--out"):
+        report = aml.export(Path(args.out))
     model = load_model(args.out)
     scores = evaluate_model(model, test, test["MedHouseVal"])
     difference = np.abs(model.predict(test) - aml.predict(test))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tabwright.cli.base import Command
+from tabwright.cli.base import Command, written_as
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,8 @@ def run(args: argparse.Namespace) -> int:
     from tabwright.reasons import MAX_ROWS
 
     made = estimator_of(args.run).open(args.run)
-    print(made.export(args.out, args.signing_key, background_rows=0 if args.no_background else MAX_ROWS))
+    with written_as("--out"):
+        print(made.export(args.out, args.signing_key, background_rows=0 if args.no_background else MAX_ROWS))
     if args.register:
         from tabwright.tracking import register
 

@@ -12,12 +12,14 @@ from typing import Any
 from tabwright.cli.base import (
     Command,
     budget_arguments,
+    check_limits,
     engine_argument,
     kind_arguments,
     kinds_of,
     limit_arguments,
     reading_arguments,
     reading_options,
+    written_as,
 )  # fmt: skip
 
 
@@ -71,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from tabwright.store.run_dir import RunDir
 
     started = time.monotonic()
+    check_limits(args)
     if args.export and not Path(args.export).resolve().parent.is_dir():
         raise OptionError(
             "--export", f"is {args.export!r}, in a folder that does not exist", "name a folder that exists"
@@ -101,7 +104,8 @@ def run(args: argparse.Namespace) -> int:
         given = Given(args.data, None, roles, None, args.query, search_rows, reading_options(args))
         inputs = gather(given, config, run_dir, budget)
         made = estimator_for(inputs.y, args.task)(**options)._search(inputs, config, run_dir, budget)
-    report = made.export(Path(args.export)) if args.export else None
+    with written_as("--export"):
+        report = made.export(Path(args.export)) if args.export else None
     show_run(made)
     if report is not None:
         print(report)

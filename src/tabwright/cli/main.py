@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from tabwright import __version__
 from tabwright.cli.audit import AUDIT
@@ -40,9 +42,28 @@ COMMANDS: tuple[Command, ...] = (
 )  # fmt: skip
 
 
+FAULTS = (  # argparse's words for what is wrong with a command line, and ours
+    (r"argument (\S+): invalid int value: ('.*')", "Option {} is {}. Fix: give a whole number."),
+    (r"argument (\S+): invalid float value: ('.*')", "Option {} is {}. Fix: give a number."),
+    (r"argument (\S+): invalid choice: ('.*?') \(choose from (.*)\)", "Option {} is {}. Fix: give one of {}."),
+    (r"argument (\S+): (.*)", "Option {}: {}. Fix: see '{prog} --help'."),
+    (r"the following arguments are required: (.*)", "The command lacks {}. Fix: give what '{prog} --help' asks for."),
+    (r"(.*)", "The command has {}. Fix: see '{prog} --help'."),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a fault of the command line in one sentence, without the list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        matches = ((re.fullmatch(theirs, message, re.DOTALL), ours) for theirs, ours in FAULTS)
+        told = next(ours.format(*found.groups(), prog=self.prog) for found, ours in matches if found is not None)
+        self.exit(2, f"tabwright: {told}\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="tabwright", description="AutoML for tables, to one portable ONNX file.")
+    top = _Parser(prog="tabwright", description="AutoML for tables, to one portable ONNX file.")
     top.add_argument("--version", action="version", version=f"tabwright {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:

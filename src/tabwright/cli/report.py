@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tabwright.cli.base import Command
+from tabwright.cli.base import Command, written_as
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,9 +18,11 @@ def run(args: argparse.Namespace) -> int:
     from tabwright.cli.resume import estimator_of
 
     made = estimator_of(args.run).open(args.run)
-    print(f"report in {made.report(args.out)}")
+    with written_as("--out"):
+        print(f"report in {made.report(args.out)}")
     if args.card:
-        made.model_card(args.card, intended_use=args.intended_use)
+        with written_as("--card"):
+            made.model_card(args.card, intended_use=args.intended_use)
         print(f"model card in {args.card}")
     return 0
 

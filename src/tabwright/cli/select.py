@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tabwright.cli.base import Command, limit_arguments
+from tabwright.cli.base import Command, check_limits, limit_arguments, written_as
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +19,7 @@ def run(args: argparse.Namespace) -> int:
     from tabwright.cli.resume import estimator_of
     from tabwright.cli.show import front_text
 
+    check_limits(args)
     made = estimator_of(args.run).open(args.run)
     limits = {"max_latency_us": args.max_latency_us, "max_latency_p99_us": args.max_latency_p99_us,
               "max_size_mib": args.max_size_mib, "max_memory_mib": args.max_model_memory_mib}  # fmt: skip
@@ -26,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
         made.select(design=args.design, **limits)
         if not args.json:
             print(f"leader: {made._finished.design}")
-    front = made.pareto(args.plot)
+    with written_as("--plot"):
+        front = made.pareto(args.plot)
     print(front.to_json(orient="records") if args.json else front_text(front, made._finished.problem.metric.name))
     return 0
 

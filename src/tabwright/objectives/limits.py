@@ -32,13 +32,16 @@ def check_objectives(objectives: Sequence[str]) -> tuple[str, ...]:
     """
     known = (f"give ('score',), or 'score' followed by some of {', '.join(COSTS)}, demographic_parity:COLUMN, "
              "equalised_odds:COLUMN, package.module:function")  # fmt: skip
-    if isinstance(objectives, str) or not isinstance(objectives, Sequence):
-        raise OptionError("objectives", f"is {objectives!r}", known)
-    wanted = tuple(spelled(name, "objectives") for name in objectives)
-    if not wanted or wanted[0] != SCORE or len(set(wanted)) < len(wanted):
+    given = objectives.tolist() if hasattr(objectives, "tolist") else objectives  # NumPy's arrays, pandas' indexes
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise OptionError("objectives", f"is {given!r}", known)
+    wanted = tuple(spelled(name, "objectives") for name in given)
+    if not wanted or wanted[0] != SCORE:
         raise OptionError("objectives", f"is {wanted!r}", known)
-    for name in wanted[1:]:
-        if name not in COSTS and not (isinstance(name, str) and is_custom(name)):
+    for k, name in enumerate(wanted[1:], 1):
+        if name in wanted[:k]:
+            raise OptionError("objectives", f"holds {name!r} twice", "name each once")
+        if not isinstance(name, str) or (name not in COSTS and not is_custom(name)):
             raise OptionError("objectives", f"holds {name!r}, which is no cost that is measured", known)
     return wanted
 
@@ -58,7 +61,7 @@ def check_constraints(constraints: Mapping[str, float] | None) -> dict[str, floa
     limits = {}
     for key, value in constraints.items():
         name = spelled(key, "constraints")
-        if name not in COSTS and not (isinstance(name, str) and is_custom(name)):
+        if not isinstance(name, str) or (name not in COSTS and not is_custom(name)):
             raise OptionError("constraints", f"names {name!r}, which is no cost that is measured",
                               f"name one of {', '.join(COSTS)}")  # fmt: skip
         plain = isinstance(value, numbers.Real) and not isinstance(value, bool)

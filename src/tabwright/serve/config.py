@@ -6,6 +6,7 @@ import ipaddress
 import json
 import math
 import os
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -112,6 +113,8 @@ def checked(config: Config, environment: Mapping[str, str] = os.environ) -> Conf
         except (ssl.SSLError, OSError) as error:
             raise OptionError("--tls-cert", f"and --tls-key are no certificate and its key ({error})",
                               "give two files in PEM form that belong together") from None  # fmt: skip
+    if set(config.host) <= set("0123456789.") and not _numeric(config.host):
+        raise OptionError("--host", f"is {config.host!r}, which is no address", "give one such as 127.0.0.1 or 0.0.0.0")
     anonymous = config.allow_anonymous or environment.get(ANONYMOUS) == "1"
     if config.keys is None and not anonymous and not is_loopback(config.host):
         raise OptionError(
@@ -139,6 +142,15 @@ def default_port(environment: Mapping[str, str] = os.environ) -> int:
         if environment.get(name, "").isdigit():
             return int(environment[name])
     return 8080
+
+
+def _numeric(host: str) -> bool:
+    """Whether digits and dots are an address, which may be spelled shorter than in full."""
+    try:
+        socket.inet_aton(host)
+    except OSError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

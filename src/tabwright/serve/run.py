@@ -10,6 +10,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from socket import getaddrinfo
 from typing import Any
 
 from tabwright.errors import MissingExtraError, OptionError
@@ -91,6 +92,11 @@ def _bound(settings: Any, config: Config) -> Any:
     try:
         socket = settings.bind_socket()
     except SystemExit:
+        try:
+            getaddrinfo(config.host, config.port)
+        except (OSError, UnicodeError):
+            raise OptionError("--host", f"is {config.host!r}, which names no machine", "give an address of this one, "
+                              "such as 127.0.0.1") from None  # fmt: skip
         raise OptionError(
             "--port", f"is {config.port}, which is in use on {config.host} or not allowed", "name another port"
         ) from None
