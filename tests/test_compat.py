@@ -1,7 +1,9 @@
 """Scripts written for other systems run with only their import lines changed."""
 
+import copy
 import importlib
 import importlib.util
+import pickle
 import sys
 import warnings
 from pathlib import Path
@@ -11,12 +13,14 @@ import pandas as pd
 import pytest
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.datasets import load_iris
+from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import cross_val_score
 
 from tabwright import UserError, load_model
 from tabwright.compat.options import CAP, settle, used
 from tabwright.datasets import CALIFORNIA_HOUSING
 from tabwright.errors import OptionError
+from tabwright.types import Task
 
 DOCS = Path(__file__).parents[1] / "docs" / "migrate"
 
@@ -102,7 +106,8 @@ def test_the_script_of_tpot(short):
     assert done.stdout.split() == ["prediction", *map(str, model.predict(frame))]
 
 
-def test_tpots_dask_is_an_engine(short):
+def test_tpots_dask_is_an_engine(short, monkeypatch):
+    monkeypatch.delenv(CAP)
     from tabwright.compat.tpot import TPOTRegressor
 
     X = np.random.default_rng(0).normal(size=(200, 3))
@@ -164,6 +169,38 @@ def test_h2o_classifies_what_is_categorical(short, monkeypatch):
     assert setosa.shape[1] == 2 and 45 < setosa.nrow <= 50
     with pytest.raises(OptionError, match="does not score"):
         aml.leader.model_performance(test).rmse()
+    truth, said = test.as_data_frame()["target"].astype(int), predicted["predict"].astype(int)
+    matrix = aml.leader.confusion_matrix(test)
+    assert matrix.to_list() == confusion_matrix(truth, said).tolist()
+    shown = matrix.as_data_frame()
+    assert shown.loc["Total", "Error"] == pytest.approx((truth != said).mean()) and shown.columns[0] == "0"
+
+
+def test_h2os_performance_of_two_classes():
+    from tabwright.compat.h2o.model import ModelPerformance
+
+    y, p = np.array([0, 0, 1, 1]), np.array([[0.1], [0.6], [0.4], [0.8]])
+    found = ModelPerformance(Task.BINARY, y, p, 0.5, weight=np.array([1.0, 2.0, 1.0, 4.0]), classes=["no", "yes"])
+    assert found.confusion_matrix().to_list() == [[1.0, 2.0], [1.0, 4.0]]
+    assert found.confusion_matrix().table.loc["no", "Rate"] == "2 / 3"
+    assert [m.to_list() for m in found.confusion_matrix(thresholds=[0.7])] == [[[3.0, 0.0], [1.0, 4.0]]]
+    assert found.gini() == pytest.approx(2 * found.auc() - 1) and found.nobs == 4
+    with pytest.raises(OptionError, match="metrics"):
+        found.confusion_matrix("f1")
+    with pytest.raises(OptionError, match="does not score this task"):
+        ModelPerformance(Task.REGRESSION, y.astype(float), p).confusion_matrix()
+
+
+@pytest.mark.parametrize(("module", "name", "given"), [
+    ("h2o", "H2OAutoML", {}), ("autogluon", "TabularPredictor", {"label": "y"}), ("flaml", "AutoML", {}),
+    ("tpot", "TPOTRegressor", {}), ("autosklearn.classification", "AutoSklearnClassifier", {}),
+])  # fmt: skip
+def test_what_has_no_counterpart_ends_with_a_sentence(module, name, given):
+    made = getattr(importlib.import_module(f"tabwright.compat.{module}"), name)(**given)
+    with pytest.raises(UserError, match=rf"{name}\.of_no_system has no counterpart here\. Fix: see \.automl"):
+        _ = made.of_no_system
+    assert not hasattr(made, "of_no_system") and not hasattr(made, "_repr_of_no_system_")
+    assert type(copy.copy(made)) is type(pickle.loads(pickle.dumps(made))) is type(made)
 
 
 def test_h2os_folds_can_be_given(short, monkeypatch):
@@ -222,10 +259,19 @@ def test_autogluon(short):
     assert predictor.evaluate(test)["accuracy"] > 0.85 and predictor.evaluate(test)["log_loss"] < 0
     assert (predictor.predict(test).index == test.index).all()
     assert predictor.predict_proba(test).columns.tolist() == predictor.class_labels
-    assert "score_test" in predictor.leaderboard(test)
+    board = predictor.leaderboard(test)
+    assert sorted(board["model"]) == sorted(predictor.model_names())
+    scored, every = board.dropna(subset="score_test"), predictor.predict_multi(test)
+    finished = {e.candidate.model_id for e in predictor.automl._finished.state.finished()}
+    assert finished <= set(scored["model"]) == every.keys() and scored["score_test"].is_monotonic_decreasing
+    for name, reached in scored.set_index("model")["score_test"].items():
+        assert (every[name] == test["kind"]).mean() == pytest.approx(reached)
+    assert predictor.predict_proba_multi(test, [name])[name].idxmax(axis=1).equals(every[name].rename(None))
     assert TabularPredictor.load("ag").predict(test).equals(predictor.predict(test))
-    with pytest.raises(OptionError, match="only the leader"):
+    with pytest.raises(OptionError, match="no models"):
         predictor.predict(test, model="NeuralNetTorch")
+    with pytest.raises(OptionError, match="only the leader"):
+        predictor.feature_importance(model="NeuralNetTorch")
 
 
 def test_autogluons_predictor_outlives_its_process_and_takes_its_methods_parameters(short, monkeypatch):
@@ -281,6 +327,11 @@ def test_flaml(short, monkeypatch):
                metric="log_loss", verbose=0, n_splits=3)  # fmt: skip
     assert automl.best_estimator in ("lgbm", "lrl1") and automl.best_loss < 0.5 and automl.best_config
     assert automl.score(X, y) > 0.9 and automl.predict_proba(X).shape == (150, 3)
+    losses, best = automl.best_loss_per_estimator, automl.best_estimator
+    assert losses.keys() == automl.best_config_per_estimator.keys() == {"lgbm", "lrl1"}
+    assert best == min(losses, key=losses.get) and automl.best_config_per_estimator[best] == automl.best_config
+    assert automl.best_iteration in (0, 1) and automl.best_config_train_time > 0 < automl.time_to_find_best_model
+    assert list(automl.feature_names_in_) == list(X.columns) and automl.n_features_in_ == 4
     with pytest.raises(OptionError, match="y_val"):
         automl.fit(X, y, y_val=y)
 
@@ -313,6 +364,9 @@ def test_scores_have_the_sign_and_unit_of_what_was_asked_for(short, monkeypatch)
     asked._aml = tpot.automl  # a run by RMSE, as this one would be
     cost = asked.leaderboard(ensemble_only=False)["cost"]
     assert cost.tolist() == pytest.approx([-shown["internal_cv_score"]])
+    results = asked.cv_results_
+    assert results["mean_test_score"].tolist() == pytest.approx(cost.tolist()) and results["status"] == ["Success"]
+    assert results["rank_test_scores"].tolist() == [1] and results["mean_fit_time"][0] > 0 and results["params"][0]
 
 
 def test_look_alikes_are_estimators_of_scikit_learn(short, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from serving import PROBABILITIES, ROW, ROWS, SUMS
 
+from tabwright import load_model
+from tabwright.data.readers import read_table
+from tabwright.schema import Column, Schema
+from tabwright.serve.bodies import _read_csv
 from tabwright.serve.protocols.native import _outcome
+from tabwright.types import Kind, Task
 
 COLUMNS = {name: [row[name] for row in ROWS] for name in ROW}
 ORDER = list(ROW)
@@ -84,6 +90,26 @@ def test_a_csv_with_more_columns_that_are_not_the_models_has_a_header(server):
     sent = FRAME.assign(**{f"other{k}": k for k in range(12)}).to_csv(index=False)
     headers = {"content-type": "text/csv", "accept": "application/json"}
     assert server.post("/models/sum/predict", content=sent, headers=headers).json().get("predictions") == SUMS
+
+
+@pytest.mark.parametrize("names", [
+    {}, {n: f" {n}" for n in ROW}, {n: f"{n} " for n in ROW}, {"flag": " flag"}], ids=str)
+def test_spaces_around_a_csvs_names_do_not_matter(server, names):
+    sent = FRAME.rename(columns=names).to_csv(index=False)
+    headers = {"content-type": "text/csv", "accept": "application/json"}
+    assert server.post("/models/sum/predict", content=sent, headers=headers).json().get("predictions") == SUMS
+
+
+def test_a_csvs_names_are_those_of_training(make_model, tmp_path):
+    """Names with spaces, those that repeat and that are empty are read as a file that is trained on."""
+    data = b"a, b,b,b,\n1,2,3,4,5\n"
+    (tmp_path / "t.csv").write_bytes(data)
+    columns = [str(c) for c in read_table(tmp_path / "t.csv").columns]
+    schema = Schema(tuple(Column(name, Kind.NUMERIC, example=1.0) for name in columns), "y", Task.REGRESSION)
+    (tmp_path / "m.onnx").write_bytes(make_model(schema))
+    served = SimpleNamespace(model=load_model(tmp_path / "m.onnx"))
+    numbers = _read_csv(data, served, 10)["numbers"]
+    assert numbers.tolist() == [[1.0, 2.0, 3.0, 4.0, 5.0]] and " b" in columns
 
 
 def test_csv_answers_in_csv(server):

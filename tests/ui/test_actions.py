@@ -105,8 +105,9 @@ def recorded(tables, people, workspace):
     """Each recipe once, with its command."""
     parquet = tables.parquet("people")
     run, model = workspace.path("runs", "r"), workspace.path("models", "m") / "model.onnx"
-    kinds = replace(people, kinds={"zone": "categorical"})
-    options = {"task": "classification", "target": "income", "columns": {"weights_column": "zone", "time_column": ""},
+    kinds = replace(people, kinds={"zone": "categorical", "education-num": "numeric"})
+    columns = {"weights_column": "education-num", "time_column": ""}
+    options = {"task": "classification", "target": "income", "columns": columns,
                "parameters": {"max_runtime_secs": 20.0, "include_families": ["linear", "lightgbm"], "nfolds": 3,
                               "monotone_constraints": {"age": 1}, "warm_start": False, "engine": "dask",
                               "objectives": ["score", "size_mib"],
@@ -151,7 +152,13 @@ def test_fit_says_the_same_in_both(tables, people, workspace):
     assert given.kind == ["zone=categorical"]
     assert (given.max_latency_us, given.max_model_memory_mib, given.max_memory_mib) == (200.0, 50.0, None)
     assert (given.objectives, given.include_families) == ("score,size_mib", "linear,lightgbm")
-    assert given.weights_column == "zone" and given.time_column is None
+    assert given.weights_column == "education-num" and given.time_column is None
+
+
+def test_what_users_call_things_stays_as_it_is(workspace):
+    assert recipes.on_run("r", "Look", "x = '{run}'").python == "x = '{run}'"
+    assert recipes.on_model("m", "Look", "x = '{model}'").python == "x = '{model}'"
+    assert "'{run} x1'" in recipes.select("r", workspace.root, "{run} x1", {})[0].python
 
 
 def test_a_password_stands_in_no_notebook(tables):

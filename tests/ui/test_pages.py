@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -311,6 +313,38 @@ def test_files_are_dropped_and_tables_put_together(browser, tmp_path):
         page.goto(f"{url}/notebook")
         expect(page.get_by_text("join_tables(people, zones, ['zone'], how='left')").first).to_be_visible()
         expect(page.get_by_text(re.compile("tabwright append .* --fill")).first).to_be_visible()
+
+
+def test_a_new_run_is_told_what_its_columns_would_stop(browser, tmp_path):
+    census(200).to_csv(tmp_path / "people.csv", index=False)
+    with interface(tmp_path / "w") as url, user(browser) as page:
+        upload(page, url, tmp_path / "people.csv")
+        choose(page, "Column to predict (target)", "income")
+        page.goto(f"{url}/new?table=people")
+        expect(page.get_by_text("200 rows, 6 columns")).to_be_visible()
+        choose(page, "Groups", "zone")
+        expect(page.get_by_text("200 rows, 5 columns")).to_be_visible()
+        choose(page, "Time", "age")
+        expect(page.get_by_text(re.compile("group_column can't be combined with time_column"))).to_be_visible()
+        expect(page.get_by_role("button", name="Start the run")).to_be_disabled()
+
+
+def test_what_the_page_of_a_server_says_can_be_sent(browser, tmp_path, regression_run):
+    workspace = Workspace.open(tmp_path / "w")
+    workspace.reserve("models", "hours")
+    tabwright("export", regression_run, "--out", workspace.path("models", "hours") / "model.onnx")
+    with interface(workspace.root) as url, user(browser) as page:
+        page.goto(f"{url}/models/hours")
+        expect(page.get_by_role("cell", name="SHA-256")).to_be_visible()
+        expect(page.get_by_role("cell", name="threshold")).to_have_count(0)
+        page.goto(f"{url}/models/hours?tab=Serve")
+        page.get_by_role("button", name="Start a server").click()
+        told = page.get_by_text(re.compile("^curl -s http"))
+        expect(told).to_be_visible(timeout=SLOW)
+        done = subprocess.run(shlex.split(told.inner_text()), capture_output=True, text=True, check=True)
+        assert len(json.loads(done.stdout)["predictions"]) == 1
+        page.get_by_role("button", name="Stop it").click()
+        expect(page.get_by_role("button", name="Start a server")).to_be_visible(timeout=SLOW)
 
 
 TABS = {"/data/people": ("Columns", "Rows", "Quality", "Set-up", "Split and compare", "Join and append"),

@@ -15,7 +15,7 @@ from people import census, tabwright
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tabwright.config import Config
-from tabwright.errors import DataError, ModelFileError, OptionError
+from tabwright.errors import DataError, ModelFileError, OptionError, UserError
 from tabwright.runtime import load_model
 from tabwright.store.journal import Journal
 from tabwright.types import Task
@@ -150,6 +150,13 @@ def test_curves_of_many_classes():
     assert area(curves.roc(found, 2)) > 0.9
 
 
+@pytest.mark.parametrize(("value", "shown"), [
+    (-74712.3, "-74,700"), (0.0012345, "0.00123"), (0.0, "0"), (12.0, "12"), (1.5e6, "1,500,000"), (2e-9, "2e-09"),
+])  # fmt: skip
+def test_marks_of_bars_are_numbers_as_people_write_them(value, shown):
+    assert charts.rounded(value) == shown
+
+
 def test_charts_are_plain_json(binary_run):
     found = runs.out_of_fold(binary_run, "lightgbm_1")
     made = [
@@ -275,6 +282,32 @@ def test_estimates_grow_with_the_time():
         estimate(census().assign(income="x"), "income", "classification", Config(), {})
     with pytest.raises(OptionError, match="target"):
         estimate(census(), "none", "classification", Config(), {})
+
+
+@pytest.mark.parametrize(("columns", "n_columns", "folds"), [
+    ({"weights_column": "zone"}, 5, 10), ({"group_column": "zone", "weights_column": ""}, 5, 5),
+    ({"time_column": "zone"}, 6, 4), ({"weights_column": "hours-per-week", "time_column": "zone"}, 5, 4),
+])  # fmt: skip
+def test_an_estimate_knows_the_columns_that_have_a_part_of_their_own(columns, n_columns, folds):
+    found = estimate(census(), "income", "classification", Config(max_runtime_secs=500), {"zone": "integer"}, columns)
+    assert (found.columns, found.folds) == (n_columns, folds)
+
+
+def test_an_estimate_leaves_rows_of_weight_0_out():
+    table = census().assign(w=np.arange(900) % 2)
+    found = estimate(table, "income", "classification", Config(), {}, {"weights_column": "w"})
+    assert found.rows == 450
+
+
+@pytest.mark.parametrize(("columns", "config", "told"), [
+    ({"group_column": "zone", "time_column": "age"}, Config(), "can't be combined with time_column"),
+    ({"weights_column": "workclass"}, Config(), "weights_column"), ({"group_column": "one"}, Config(), "group"),
+    ({"time_column": "workclass"}, Config(), "workclass"), ({"weights_column": "income"}, Config(), "weights_column"),
+    ({}, Config(monotone_constraints={"workclass": 1}), "no numeric feature"),
+])  # fmt: skip
+def test_what_would_stop_a_run_is_told_before_it(columns, config, told):
+    with pytest.raises(UserError, match=told):
+        estimate(census().assign(one=1), "income", "classification", config, {}, columns)
 
 
 def test_a_cell_that_the_leaderboard_leaves_empty_is_none():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,27 @@ def test_a_broken_upload_leaves_nothing(tables, tmp_path):
     with pytest.raises(DataError):
         tables.upload("x.csv", path)
     assert tables.every() == [] and tables.workspace.names("tables") == []
+
+
+@pytest.mark.parametrize(("name", "data", "told"), [
+    ("data", b"a,b\n1,2\n", "the file 'data' has the unknown suffix"), ("my b.xls", b"x", "the file 'my b.xls' has"),
+    ("wrong.parquet", b"x" * 50, "'wrong.parquet' can't be read"), ("none.csv", b"", "the file 'none.csv' is empty"),
+    ("it's.csv.gz", gzip.compress(b"a,b\n1,2\n3,4,5\n"), '"it\'s.csv" is not an even table'),
+])  # fmt: skip
+def test_a_fault_of_an_upload_names_the_users_file(tables, tmp_path, name, data, told):
+    path = tmp_path / "x"
+    path.write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        tables.upload(name, path)
+    assert told in str(caught.value)
+    assert "source" not in str(caught.value).replace("input source", "") and str(tmp_path) not in str(caught.value)
+
+
+def test_a_note_on_an_upload_names_the_users_file(tables, tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"1,2\n3,4\n")
+    entry = tables.upload("my numbers.csv", path)
+    assert "'my numbers.csv' holds only numbers" in entry.notes[0]
 
 
 def test_set_up_changes_preview_and_table(tables, people):

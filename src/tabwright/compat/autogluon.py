@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
-from tabwright.compat.common import estimator, metric_name
+from tabwright.compat.common import Counterparts, alone, estimator, metric_name
 from tabwright.compat.options import Option, budget, ignored, refused, settle, used
 from tabwright.data.readers import read_table
-from tabwright.data.target import infer_task
+from tabwright.data.target import infer_task, read_target
 from tabwright.errors import DataError, OptionError
+from tabwright.metrics import evaluate, find_metric, full_proba
+from tabwright.pipeline import Ensemble
 from tabwright.quantiles import FOLDER, QuantileRegressor, middle
 from tabwright.store.run_dir import RunDir
-from tabwright.types import Task
+from tabwright.types import Floats, Task
 
 DEFAULT_SECS = 600.0
 OPTIONS: Mapping[str, Option] = {
@@ -109,7 +113,7 @@ def TabularDataset(data: Any, **more: Any) -> pd.DataFrame:  # noqa: N802 - Auto
     return pd.DataFrame(read_table(data) if isinstance(data, (str, Path)) else data, **more)
 
 
-class TabularPredictor:
+class TabularPredictor(Counterparts):
     """AutoGluon's predictor, searched by tabwright; parameters in :data:`OPTIONS` and :data:`FIT_OPTIONS`."""
 
     def __init__(self, *positional: Any, **given: Any) -> None:
@@ -226,65 +230,105 @@ class TabularPredictor:
     def model_names(self) -> list[str]:
         return [str(m) for m in self.automl.leaderboard()["model_id"]]
 
+    get_model_names = model_names  # as older versions call it
+
     def predict(self, data: Any, model: str | None = None, as_pandas: bool = True, **more: Any) -> Any:
         threshold = _rest("predict", more)["decision_threshold"]
-        self._only_leader(model)
         frame = read_table(data)
         if threshold is not None and self.problem_type != "binary":
             raise OptionError("decision_threshold", f"is {threshold!r}, and there are not two classes", "leave it out")
         if self._quantiles is not None:
+            self._only_leader(model)
             levels = self._quantiles.predict_quantiles(frame)
             columns = list(self._quantiles.levels)
             return pd.DataFrame(levels, index=_index(data, frame), columns=columns) if as_pandas else levels
-        if threshold is None:
-            found = self.automl.predict(frame)
+        ensemble, canonical = self._canonical(frame, model)
+        if self.problem_type == "regression":
+            found = canonical[:, 0]
         else:
-            found = self.automl.classes_[(self.automl.predict_proba(frame)[:, 1] >= float(threshold)).astype(int)]
+            ensemble = ensemble if threshold is None else replace(ensemble, threshold=float(threshold))
+            found = self.automl.classes_[ensemble.labels(full_proba(canonical))]
         return pd.Series(found, index=_index(data, frame), name=self.label) if as_pandas else found
 
     def predict_proba(self, data: Any, model: str | None = None, as_pandas: bool = True, **more: Any) -> Any:
         as_multiclass = _rest("predict_proba", more)["as_multiclass"]
-        self._only_leader(model)
         frame = read_table(data)
-        found = self.automl.predict_proba(frame)
+        if not self.automl._finished.problem.task.is_classification:
+            raise OptionError("predict_proba", f"has no meaning in {self.problem_type}", "call predict")
+        found = full_proba(self._canonical(frame, model)[1])
         if not as_multiclass and self.problem_type == "binary":
             return pd.Series(found[:, 1], _index(data, frame), name=self.label) if as_pandas else found[:, 1]
         return pd.DataFrame(found, index=_index(data, frame), columns=self.class_labels) if as_pandas else found
 
+    def predict_multi(self, data: Any, models: Sequence[str] | None = None, as_pandas: bool = True,
+                      **more: Any) -> dict[str, Any]:  # fmt: skip
+        """:meth:`predict` of every model that can be loaded, or of those."""
+        return {m: self.predict(data, m, as_pandas, **more) for m in self._loadable(models)}
+
+    def predict_proba_multi(self, data: Any, models: Sequence[str] | None = None, as_pandas: bool = True,
+                            **more: Any) -> dict[str, Any]:  # fmt: skip
+        """:meth:`predict_proba` of every model that can be loaded, or of those."""
+        return {m: self.predict_proba(data, m, as_pandas, **more) for m in self._loadable(models)}
+
+    def _loadable(self, models: Sequence[str] | None = None) -> list[str]:
+        """The leader and the candidates whose models are on disk, best first; or those that are named."""
+        if models is not None:
+            return list(models)
+        if self._quantiles is not None:
+            return [self.model_best]
+        entries = self.automl._finished.state.entries
+        return [m for m in self.model_names()
+                if m == self.model_best or (m in entries and entries[m].status == "ok" and not entries[m].discarded)]
+
+    def _canonical(self, frame: pd.DataFrame, model: str | None) -> tuple[Ensemble, Floats]:
+        """A model, and what it predicts before it is labelled."""
+        if model in (None, self.model_best):  # which has its graph in memory
+            return self.automl._finished.ensemble, np.asarray(self.automl._predict_canonical(frame))
+        ensemble = alone(self.automl, str(model))
+        return ensemble, ensemble.predict_canonical(self.automl._table(frame))
+
     def _only_leader(self, model: str | None) -> None:
         if model not in (None, self.model_best):
-            raise OptionError("model", f"is {model!r}, and only the leader predicts", "make another design the leader "
+            raise OptionError("model", f"is {model!r}, and only the leader does this", "make another design the leader "
                               "with predictor.automl.select(design=...)")  # fmt: skip
 
     def evaluate(self, data: Any, model: str | None = None, **more: Any) -> dict[str, float]:
         """All metrics, higher is better: losses are negative, as AutoGluon gives them; ``eval_metric`` first."""
-        from tabwright.metrics import find_metric
-
         _rest("evaluate", more)
-        self._only_leader(model)
         frame = read_table(data)
         if self.label not in frame.columns:
             raise DataError(f"the table has no column {self.label!r}, which is predicted", "give rows with outcomes")
         if self._quantiles is not None:
+            self._only_leader(model)
             told = self._quantiles.model_performance(frame.drop(columns=[self.label]), frame[self.label])
             return {"pinball_loss": -float(told["pinball"].mean())}
-        found = self.automl.model_performance(frame.drop(columns=[self.label]), frame[self.label])
         problem = self.automl._finished.problem
+        if model in (None, self.model_best):
+            found = self.automl.model_performance(frame.drop(columns=[self.label]), frame[self.label])
+        else:
+            y, known = read_target(frame[self.label], self.label, self.automl.schema.classes)
+            ensemble, canonical = self._canonical(frame[known], model)
+            found = evaluate(problem.task, y, canonical, ensemble.threshold, also=problem.metric)
         signed = {n: v if find_metric(n, problem.task).greater_is_better else -v for n, v in found.items()}
         return {problem.metric.name: signed[problem.metric.name], **signed}
 
     def leaderboard(self, data: Any = None, **more: Any) -> pd.DataFrame:
-        """model, score_val (higher is better), eval_metric, fit_time, stack_level, and score_test of the leader."""
+        """model, score_val (higher is better), eval_metric, fit_time and stack_level, best first.
+
+        With ``data``, which holds the target, ``score_test`` of every model that can be loaded, and sorted by it.
+        """
         _rest("leaderboard", more)
         board = self.automl.leaderboard()
         metric = self.automl._finished.problem.metric
         sign = 1.0 if metric.greater_is_better else -1.0
         out = pd.DataFrame({"model": board["model_id"], "score_val": sign * board["score"], "eval_metric": metric.name,
                             "fit_time": board["fit_seconds"], "stack_level": board["stack_level"]})  # fmt: skip
+        order = ["score_val"]
         if data is not None:
-            reached = next(iter(self.evaluate(data).values()))
-            out["score_test"] = [reached if m == self.model_best else None for m in out["model"]]
-        return out.sort_values("score_val", ascending=False, kind="stable").reset_index(drop=True)
+            frame, order = read_table(data), ["score_test", "score_val"]
+            reached = {m: next(iter(self.evaluate(frame, m).values())) for m in self._loadable()}
+            out.insert(1, "score_test", out["model"].map(reached).astype(float))
+        return out.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
 
     def feature_importance(self, data: Any = None, model: str | None = None, **more: Any) -> pd.DataFrame:
         """Permutation importance by column."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,8 +13,13 @@ from sklearn.utils import ClassifierTags, RegressorTags
 
 from tabwright.api import AutoMLClassifier, AutoMLRegressor
 from tabwright.codec import write_for_user
-from tabwright.errors import OptionError
-from tabwright.metrics import METRICS, evaluate
+from tabwright.errors import OptionError, UserError
+from tabwright.metrics import METRICS, best_threshold, evaluate
+from tabwright.objectives.design import Design
+from tabwright.pipeline import Ensemble
+from tabwright.search.assemble import assemble
+from tabwright.search.problem import Problem
+from tabwright.search.state import Entry
 from tabwright.types import Task
 
 ALIASES: Mapping[str, str] = {
@@ -47,7 +53,22 @@ def as_named(value: float, name: Any) -> float:
     return float(value**2 if str(name).lower() in SQUARED else value)
 
 
-class Lookalike(BaseEstimator):  # type: ignore[misc]
+class NoCounterpartError(UserError, AttributeError):
+    """What the other system has and this one hasn't; an AttributeError too, as ``hasattr`` needs it."""
+
+
+class Counterparts:
+    """Ends an attribute that is not there with a sentence; ``_instead`` tells what there is."""
+
+    _instead = "see .automl, tabwright's own estimator, with leaderboard(), model_performance(), explain() and export()"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # what copying, pickling and notebooks ask for
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise NoCounterpartError(f"{type(self).__name__}.{name} has no counterpart here", self._instead)
+
+
+class Lookalike(Counterparts, BaseEstimator):  # type: ignore[misc]
     """Predictions and scores of the estimator within, for classes with ``fit(X, y)``."""
 
     _aml: Any = None
@@ -95,6 +116,14 @@ class Lookalike(BaseEstimator):  # type: ignore[misc]
     def classes_(self) -> Any:
         return self.automl.classes_
 
+    @property
+    def feature_names_in_(self) -> Any:
+        return self.automl.feature_names_in_
+
+    @property
+    def n_features_in_(self) -> int:
+        return int(self.automl.n_features_in_)
+
 
 def estimator(classification: bool) -> type[AutoMLClassifier | AutoMLRegressor]:
     return AutoMLClassifier if classification else AutoMLRegressor
@@ -106,13 +135,42 @@ def scores_of(made: Any) -> dict[str, dict[str, float]]:
     problem, state = finished.problem, finished.state
     rows = problem.evaluation_rows()
     y, weight = problem.user_y(rows), None if problem.weight is None else problem.weight[rows]
-    found = {e.candidate.model_id: evaluate(problem.task, y, e.prediction, weight=weight)
+    found = {e.candidate.model_id: evaluate(problem.task, y, e.prediction, _threshold(problem, e), weight=weight)
              for e in state.finished() if e.prediction is not None}  # fmt: skip
     leading = finished.out_of_fold(finished.ensemble)  # the constant prediction, where nothing was finished in time
     if leading is not None:
         threshold = finished.ensemble.threshold
         found[state.leader.name] = evaluate(problem.task, y, leading, threshold, weight=weight)
     return found
+
+
+def alone(made: Any, model_id: str) -> Ensemble:
+    """A finished candidate as what would be delivered of it, or the leader by its name.
+
+    Raises
+    ------
+    OptionError
+        If there is none of that name, or its models were discarded.
+    """
+    finished = made._finished
+    if model_id == finished.state.leader.name:
+        return cast("Ensemble", finished.ensemble)
+    known = {e.candidate.model_id: e for e in finished.state.finished() if not e.discarded}
+    if model_id not in known:
+        listed = ", ".join(dict.fromkeys([finished.state.leader.name, *known]))
+        raise OptionError("model", f"is {model_id!r}, of which there are no models", f"take one of {listed}")
+    design = Design.whole(((model_id, 1.0),), finished.problem.delivered)
+    found = assemble(finished.run, finished.problem, design, model_id)
+    return replace(found, threshold=_threshold(finished.problem, known[model_id]))
+
+
+def _threshold(problem: Problem, entry: Entry) -> float:
+    """The probability from which a candidate's label is the second class, as the run chooses its leader's."""
+    if entry.prediction is None:
+        return 0.5
+    rows = problem.evaluation_rows()
+    weight = None if problem.weight is None else problem.weight[rows]
+    return best_threshold(problem.metric, problem.user_y(rows), entry.prediction, weight)
 
 
 def with_mse(scores: Mapping[str, float]) -> dict[str, float]:

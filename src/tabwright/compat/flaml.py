@@ -120,30 +120,73 @@ class AutoML(Lookalike):
     def best_estimator(self) -> str:
         """FLAML's name of the best candidate's family; ``"constant"`` where the budget was too short for any."""
         best = self._best()
-        found = "constant" if best is None else str(best.family)
-        return next((name for name, families in FAMILIES.items() if found in families), found)
+        return "constant" if best is None else _flamls(best.candidate.family)
 
     @property
     def best_config(self) -> dict[str, Any]:
         best = self._best()
-        return {} if best is None else dict(best.params)
+        return {} if best is None else dict(best.candidate.params)
+
+    @property
+    def best_config_per_estimator(self) -> dict[str, dict[str, Any] | None]:
+        """By FLAML's names of what was tried; None where no candidate was completed."""
+        return {name: None if e is None else dict(e.candidate.params) for name, e in self._best_of_each().items()}
+
+    @property
+    def best_loss_per_estimator(self) -> dict[str, float]:
+        """See :attr:`best_loss`; infinite where no candidate was completed."""
+        return {name: np.inf if e is None else self._loss(e.score) for name, e in self._best_of_each().items()}
+
+    @property
+    def best_iteration(self) -> int:
+        """Place of the best candidate in the order in which they began, from 0."""
+        best = self._best()
+        return 0 if best is None else list(self.automl._finished.state.entries).index(best.candidate.model_id)
+
+    @property
+    def best_config_train_time(self) -> float:
+        """Seconds that the best candidate's folds took together."""
+        best = self._best()
+        return 0.0 if best is None else float(best.seconds)
+
+    @property
+    def time_to_find_best_model(self) -> float:
+        """Seconds into the run when its leader began to lead."""
+        from tabwright.audit import audit
+
+        found = audit(self.automl.run_dir)
+        return found.run_seconds(found.leaders[-1].time) if found.leaders else 0.0
 
     def _best(self) -> Any:
         """The best finished candidate; None where there is none."""
         finished = self.automl._finished.state.finished()
-        return finished[0].candidate if finished else None
+        return finished[0] if finished else None
+
+    def _best_of_each(self) -> dict[str, Any]:
+        state = self.automl._finished.state
+        found: dict[str, Any] = {_flamls(e.candidate.family): None for e in state.entries.values()}
+        for entry in reversed(state.finished()):  # the best of each comes last
+            found[_flamls(entry.candidate.family)] = entry
+        return found
 
     @property
     def best_loss(self) -> float:
         """The leader's loss in the metric that was named: 1 minus a score that is to be large."""
-        finished = self.automl._finished
-        value = as_named(finished.state.leader.score, self._metric)
-        return 1.0 - value if finished.problem.metric.greater_is_better else value
+        return self._loss(self.automl._finished.state.leader.score)
+
+    def _loss(self, score: float) -> float:
+        value = as_named(score, self._metric)
+        return 1.0 - value if self.automl._finished.problem.metric.greater_is_better else value
 
     def score(self, X: Any, y: Any) -> float:
         """Accuracy, or R²."""
         found = self.automl.model_performance(X, y)
         return float(found.get("accuracy", found.get("r2", np.nan)))
+
+
+def _flamls(family: str) -> str:
+    """FLAML's name of a family, or ours where it has none."""
+    return next((name for name, families in FAMILIES.items() if family in families), family)
 
 
 def _families(name: str) -> tuple[str, ...]:

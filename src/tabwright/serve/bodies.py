@@ -15,6 +15,7 @@ import orjson
 
 from tabwright.coerce import not_scalar
 from tabwright.errors import ColumnError, DataError, MissingExtraError
+from tabwright.names import clean_names
 from tabwright.rows import positional
 from tabwright.runtime import Model
 from tabwright.schema import require_columns
@@ -189,8 +190,8 @@ def _read_csv(body: bytes, served: Served, max_rows: int) -> Feeds:
     if not rows:
         raise RefusalError(422, "the request holds no rows", "send one or more")
     schema = served.model.schema
-    header = [name.strip() for name in rows[0]]
     known, read = ({c.name for c in columns} for columns in (schema.columns, schema.used))
+    header = [name if name in known else name.strip() for name in clean_names(rows[0])[0]]  # as training names them
     # SageMaker's CSV has no header; with one, its names are the model's, or among others
     if len(known & set(header)) * 2 > len(header) or read <= set(header):
         return read_split(header, rows[1:], served, max_rows) if len(rows) > 1 else _no_rows()

@@ -64,6 +64,11 @@ def bars(names: Sequence[str], values: Sequence[float], y: str = "rows", *, side
     return made
 
 
+def rounded(value: float, digits: int = 3) -> str:
+    """A number to so many digits, without powers of ten where it is one of everyday size."""
+    return f"{float(f'{value:.{digits}g}'):,.10g}"
+
+
 def points(data: Sequence[tuple[float, float]], x: str, y: str, *, diagonal: bool = False,
            level: bool = False) -> Options:  # fmt: skip
     """A cloud of points; ``diagonal`` marks where both are equal, ``level`` where y is 0."""

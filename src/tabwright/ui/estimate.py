@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from tabwright.data.infer import infer_schema
 from tabwright.data.table import Table
 from tabwright.data.target import make_target
 from tabwright.errors import OptionError
-from tabwright.metrics import find_metric, tuned_score
+from tabwright.framing import check_monotone, make_problem, usable_families
+from tabwright.inputs import row_columns
 from tabwright.search.budget import Budget
 from tabwright.search.policy import fold_seconds, folds_for
-from tabwright.types import Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,8 +58,9 @@ class Estimate:
     greater_is_better: bool
 
 
-def estimate(frame: pd.DataFrame, target: str, task: str, config: Config, kinds: Mapping[str, str]) -> Estimate:
-    """Estimate a run; ``task`` is classification or regression.
+def estimate(frame: pd.DataFrame, target: str, task: str, config: Config, kinds: Mapping[str, str],
+             columns: Mapping[str, Any] | None = None) -> Estimate:  # fmt: skip
+    """Estimate a run; ``task`` is classification or regression, ``columns`` those of weights, groups and times.
 
     Raises
     ------
@@ -68,14 +69,23 @@ def estimate(frame: pd.DataFrame, target: str, task: str, config: Config, kinds:
     """
     if target not in frame.columns:
         raise OptionError("target", f"is {target!r}, which is no column of the table", "choose one that is there")
-    found = make_target(frame[target], target, classification=task == "classification")
-    kept = {k: v for k, v in kinds.items() if k != target and k in frame.columns}
-    schema = infer_schema(frame.drop(columns=[target]), None, found.task, kept)
-    metric = find_metric(config.sort_metric, found.task)
-    n = int(found.keep.sum())
-    numbers = np.empty((n, len(schema.numeric)))
-    table = Table(schema, numbers, ())  # only its size is asked for
-    folds = folds_for(table, found.task, found.n_classes, config.nfolds, config.cores, Budget(config.budget_s))
+    named = {k: v for k, v in (columns or {}).items() if v}
+    features, rows = row_columns(frame.drop(columns=[target]), named.get("weights_column"), named.get("group_column"),
+                                 named.get("time_column"), None)  # fmt: skip
+    outcomes = frame[target]
+    if rows.weight is not None:  # rows of weight 0 are left out
+        counted = np.flatnonzero(rows.weight)
+        features, outcomes, rows = features.iloc[counted], outcomes.iloc[counted], rows.take(counted)
+    found = make_target(outcomes, target, classification=task == "classification")
+    schema = infer_schema(features, None, found.task, {k: v for k, v in kinds.items() if k in features.columns})
+    check_monotone(config, schema, found.task)
+    n, budget = int(found.keep.sum()), Budget(config.budget_s)
+    table = Table(schema, np.empty((n, len(schema.numeric))), ())  # only its size is asked for
+    problem = make_problem(table, found, config, rows.take(found.keep), budget, config.cores)
+    usable_families(problem, config, table)
+    folds = problem.n_folds
+    if problem.is_open:  # the run itself looks how long a fold takes
+        folds = folds_for(table, found.task, found.n_classes, config.nfolds, config.cores, budget)
     each = USUAL_COST * fold_seconds(n, len(schema.used), found.task, found.n_classes)
     first = each * math.ceil(folds / config.cores)
     count = 0
@@ -83,11 +93,7 @@ def estimate(frame: pd.DataFrame, target: str, task: str, config: Config, kinds:
         count = max(1, int(config.budget_s * 0.9 * config.cores / (each * folds * PRUNED)))
     if config.max_models is not None:
         count = config.max_models if not count else min(count, config.max_models)
-    if found.task is Task.REGRESSION:
-        constant = np.full((n, 1), found.mean)
-    else:
-        shares = np.bincount(found.y) / n
-        constant = np.tile(shares[1:] if len(shares) == 2 else shares, (n, 1))
-    trivial = tuned_score(metric, found.y, constant)
-    return Estimate(str(found.task), metric.name, n, len(schema.used), found.n_classes, folds, first, count, trivial,
-                    metric.greater_is_better)  # fmt: skip
+    better = problem.metric.greater_is_better
+    trivial = -problem.trivial_loss() if better else problem.trivial_loss()
+    return Estimate(str(found.task), problem.metric.name, n, len(schema.used), found.n_classes, folds, first, count,
+                    trivial, better)  # fmt: skip

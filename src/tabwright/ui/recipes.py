@@ -116,11 +116,12 @@ def fit(run: str, entry: Entry, options: Mapping[str, Any], paths: tuple[Path, P
     ``options`` holds ``task`` (classification or regression), ``target``, ``columns`` (weights, group, time) and the
     estimator's parameters that are not at their defaults; ``paths`` are those of the table and the run.
     """
-    name = variable(run, "run_")
+    name = run_var(run)
     estimator = _estimator(options["task"])
     parameters = dict(options.get("parameters", {}))
     columns = {k: v for k, v in dict(options.get("columns", {})).items() if v}
-    kinds = {k: v for k, v in entry.kinds.items() if k != options["target"]}
+    not_features = {options["target"], columns.get("weights_column"), columns.get("group_column")}
+    kinds = {k: v for k, v in entry.kinds.items() if k not in not_features}
     if parameters.get("max_runtime_secs", 0.0) is None:  # no limit, which is not what leaving it out means
         parameters["max_runtime_secs"] = math.inf
     shown = {k: Code("None") if v == math.inf else v for k, v in parameters.items()}
@@ -150,7 +151,7 @@ def _limits(flags: dict[str, Any]) -> dict[str, Any]:
 def resume(run: str, task: str, path: Path, extra_secs: float | None) -> tuple[Action, list[str]]:
     """A run goes on."""
     words = argv("resume", path, extra_secs=extra_secs, quiet=True)
-    name, estimator = variable(run, "run_"), _estimator(task)
+    name, estimator = run_var(run), _estimator(task)
     python = f"{name} = {call(f'{estimator}.resume', f'WORK / {run!r}', extra_secs=extra_secs)}\n{name}.leaderboard()"
     made = Action(f"Go on with run {run}", python, shlex.join(words), (f"from tabwright import {estimator}",), (),
                   (f"run:{run}",))  # fmt: skip
@@ -159,8 +160,8 @@ def resume(run: str, task: str, path: Path, extra_secs: float | None) -> tuple[A
 
 def on_run(run: str, title: str, python: str, words: str = "", imports: tuple[str, ...] = (),
            makes: tuple[str, ...] = ()) -> Action:  # fmt: skip
-    """Something was done with a run; ``python`` holds ``{run}`` where its variable stands."""
-    return Action(title, python.replace("{run}", variable(run, "run_")), words, imports, makes, (f"run:{run}",))
+    """Something was done with a run, which ``python`` calls :func:`run_var`."""
+    return Action(title, python, words, imports, makes, (f"run:{run}",))
 
 
 def select(run: str, path: Path, design: str | None, limits: Mapping[str, float]) -> tuple[Action, list[str]]:
@@ -168,12 +169,13 @@ def select(run: str, path: Path, design: str | None, limits: Mapping[str, float]
     names = {"max_memory_mib": "max_model_memory_mib"}
     flags = {names.get(k, k): float(v) for k, v in limits.items()}
     words = argv("select", path, design=design, **flags)
-    python = f"{call('{run}.select', design=design, **limits)}\n{{run}}.pareto()"
+    name = run_var(run)
+    python = f"{call(f'{name}.select', design=design, **limits)}\n{name}.pareto()"
     if design is None and not limits:
-        python = "{run}.pareto()"
+        python = f"{name}.pareto()"
     elif design is not None:  # a search that is run anew may find other points
-        python = (f"front = {{run}}.pareto()\ndesign = {design!r}\nif design not in set(front['design']):\n"
-                  "    design = front['design'].iloc[-1]\n{run}.select(design=design)\n{run}.pareto()")  # fmt: skip
+        python = (f"front = {name}.pareto()\ndesign = {design!r}\nif design not in set(front['design']):\n"
+                  f"    design = front['design'].iloc[-1]\n{name}.select(design=design)\n{name}.pareto()")  # fmt: skip
     told = f"Let another point of the front lead {run}" if design or limits else f"The front of {run}"
     return on_run(run, told, python, shlex.join(words)), [*words, "--json"]
 
@@ -181,8 +183,9 @@ def select(run: str, path: Path, design: str | None, limits: Mapping[str, float]
 def export(run: str, model: str, paths: tuple[Path, Path]) -> tuple[Action, list[str]]:
     """A run's leader was written as a file; ``paths`` are those of the run and the file."""
     words = argv("export", paths[0], out=paths[1], examples=True)
-    name = variable(model, "model_")
-    python = f"print({{run}}.export(WORK / {model + '.onnx'!r}))\n{name} = load_model(WORK / {model + '.onnx'!r})"
+    name = model_var(model)
+    file = f"WORK / {model + '.onnx'!r}"
+    python = f"print({run_var(run)}.export({file}))\n{name} = load_model({file})"
     return on_run(run, f"Export {model}", python, shlex.join(words), (LOAD,), (f"model:{model}",)), words
 
 
@@ -229,6 +232,10 @@ def serve(model: str, path: Path) -> tuple[Action, list[str]]:
 
 def table_var(table: Entry) -> str:
     return variable(table.name)
+
+
+def run_var(run: str) -> str:
+    return variable(run, "run_")
 
 
 def model_var(model: str) -> str:

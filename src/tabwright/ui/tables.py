@@ -6,7 +6,8 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,10 @@ class Tables:
         """Read a table from where it came from, under its options."""
         if entry.source.kind == "sql":
             return read_sql(entry.source.value, entry.source.query)
-        return read_table(entry.file, entry.options)
+        with _told(entry):
+            frame = read_table(entry.file, entry.options)
+        frame.attrs[NOTES] = tuple(_own_name(entry, note) for note in frame.attrs.get(NOTES, ()))
+        return frame
 
     def parse(self, entry: Entry) -> Entry:
         """Read a table under its options and keep the outcome."""
@@ -160,7 +164,8 @@ class Tables:
             if file.read(1):
                 data = data[: data.rfind(b"\n") + 1] or data
         delimiter = entry.options.delimiter or ("\t" if _suffix(entry.file) in (".tsv", ".tab") else None)
-        return read_csv(data, Path(entry.file).name, replace(entry.options, delimiter=delimiter)).head(PREVIEW_ROWS)
+        with _told(entry):
+            return read_csv(data, Path(entry.file).name, replace(entry.options, delimiter=delimiter)).head(PREVIEW_ROWS)
 
     def frame(self, name: str) -> pd.DataFrame:
         """The parsed table; not to be changed."""
@@ -255,6 +260,26 @@ def _cell(value: Any) -> str:
     if text in ("NaT", "<NA>"):
         return ""
     return text if len(text) <= CELL_CHARS else f"{text[:CELL_CHARS]}…"
+
+
+@contextmanager
+def _told(entry: Entry) -> Iterator[None]:
+    """Errors name an uploaded file as its owner does."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(_own_name(entry, error.problem), _own_name(entry, error.fix)) from error
+
+
+def _own_name(entry: Entry, text: str) -> str:
+    """A sentence with an uploaded file's own name instead of the one that it has in the workspace."""
+    if entry.source.kind != "upload":
+        return text
+    own, stored = Path(entry.source.value), Path(entry.file)
+    names = {stored.stem: own.stem, stored.name: own.name, str(stored): own.name}  # the first, once it is unpacked
+    for name, shown in names.items():
+        text = text.replace(repr(name), repr(shown))
+    return text
 
 
 def without_password(url: str) -> str:

@@ -45,6 +45,12 @@ OPTIONS: Mapping[str, Option] = {
     "disable_progress_bar": used(False, "progress=False"),
 }
 
+STATUS: Mapping[str, str] = {
+    "ok": "Success", "failed": "Crash", "cancelled": "Timeout",
+    "pruned": "Success (but do not advance to higher budget)",
+}  # fmt: skip
+"""auto-sklearn's words for what became of a candidate."""
+
 
 class AutoSklearnEstimator(Lookalike):
     """See :data:`OPTIONS` for the parameters."""
@@ -105,6 +111,22 @@ class AutoSklearnEstimator(Lookalike):
         frame = frame.sort_values(sort_by, kind="stable")
         frame.insert(1, "rank", np.arange(1, len(frame) + 1))
         return frame.set_index("model_id") if top_k == "all" else frame.set_index("model_id").head(int(top_k))
+
+    @property
+    def cv_results_(self) -> dict[str, Any]:
+        """Every candidate in the order in which they began; NaN is the score of one that was not completed."""
+        finished = self.automl._finished
+        entries = list(finished.state.entries.values())
+        scores = np.array([
+            as_named(e.score, self._settings["metric"]) if e.status == "ok" else np.nan for e in entries
+        ])  # fmt: skip
+        losses = pd.Series(-scores if finished.problem.metric.greater_is_better else scores, dtype=np.float64)
+        return {
+            "mean_test_score": scores, "mean_fit_time": np.array([e.seconds for e in entries]),
+            "params": [{"family": e.candidate.family, **e.candidate.params} for e in entries],
+            "rank_test_scores": losses.rank(method="min", na_option="bottom").astype(np.int64).to_numpy(),
+            "status": [STATUS.get(e.status, "Abort") for e in entries],
+        }  # fmt: skip
 
     def show_models(self) -> dict[str, dict[str, Any]]:
         """The ensemble's members by model_id: rank, cost, ensemble_weight, family, params."""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import PredefinedSplit
 
-from tabwright.compat.common import estimator, metric_name, scores_of, with_mse
+from tabwright.compat.common import Counterparts, estimator, metric_name, scores_of, with_mse
 from tabwright.compat.h2o.frame import H2OFrame, pandas_of
 from tabwright.compat.h2o.model import H2OModel
 from tabwright.compat.options import Option, budget, ignored, refused, settle, used
@@ -59,7 +59,7 @@ TRAIN_OPTIONS: Mapping[str, Option] = {
 }  # fmt: skip
 
 
-class H2OAutoML:
+class H2OAutoML(Counterparts):
     """H2O's AutoML, searched by tabwright; parameters in :data:`OPTIONS` and :data:`TRAIN_OPTIONS`."""
 
     def __init__(self, *positional: Any, **given: Any) -> None:

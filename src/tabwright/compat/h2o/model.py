@@ -8,29 +8,79 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabwright.compat.common import with_mse
+from tabwright.compat.common import Counterparts, alone, with_mse
 from tabwright.compat.h2o.frame import H2OFrame, pandas_of
 from tabwright.data.target import read_target
 from tabwright.errors import OptionError
 from tabwright.explain.run import explain_run
 from tabwright.export import export
 from tabwright.metrics import evaluate, full_proba
-from tabwright.objectives.design import Design
-from tabwright.pipeline import Ensemble
-from tabwright.search.assemble import assemble
-from tabwright.types import Floats, Task
+from tabwright.types import Array, Floats, Task
+
+SCORES = ("rmse", "mse", "mae", "rmsle", "r2", "auc", "aucpr", "logloss", "accuracy", "mean_per_class_error", "F1",
+          "gini")  # fmt: skip
 
 
-class ModelPerformance:
-    """Metrics of a model on some rows, each by H2O's name."""
+class ConfusionMatrix:
+    """Rows by true class (down) and predicted class (across), in the order of ``labels``."""
 
-    def __init__(self, scores: dict[str, float], n_rows: int) -> None:
-        self._scores, self._n_rows = with_mse(scores), n_rows
+    def __init__(self, counts: Floats, labels: list[str]) -> None:
+        self._counts, self._labels = counts, labels
+
+    def to_list(self) -> list[list[float]]:
+        return [[float(v) for v in row] for row in self._counts]
+
+    def as_data_frame(self) -> pd.DataFrame:
+        """With the share of each class that is missed, ``Error`` and ``Rate``, and the sums in a last row."""
+        counts = np.vstack([self._counts, self._counts.sum(axis=0)])
+        wrong = self._counts.sum(axis=1) - np.diag(self._counts)
+        wrong, total = np.append(wrong, wrong.sum()), counts.sum(axis=1)
+        frame = pd.DataFrame(counts, index=[*self._labels, "Total"], columns=self._labels)
+        frame["Error"] = wrong / np.maximum(total, np.finfo(float).tiny)
+        frame["Rate"] = [f"{w:,g} / {t:,g}" for w, t in zip(wrong, total, strict=True)]
+        return frame
+
+    @property
+    def table(self) -> pd.DataFrame:
+        return self.as_data_frame()
+
+    def __repr__(self) -> str:
+        return str(self.as_data_frame())
+
+
+class ModelPerformance(Counterparts):
+    """Metrics of a model on some rows, each by H2O's name; ``truth`` and ``prediction`` are codes and canonical."""
+
+    _instead = f"there are {', '.join(SCORES)}, confusion_matrix and nobs"
+
+    def __init__(self, task: Task, truth: Array, prediction: Floats, threshold: float = 0.5, *,
+                 weight: Floats | None = None, classes: Any = ()) -> None:  # fmt: skip
+        self._scores = with_mse(evaluate(task, truth, prediction, threshold, weight=weight))
+        self._truth, self._prediction, self._threshold = truth, prediction, threshold
+        self._weight, self._labels = weight, [str(c) for c in classes]
 
     def _get(self, name: str) -> float:
         if name not in self._scores:
             raise OptionError(name, "does not score this task", f"ask for one of {', '.join(self._scores)}")
         return float(self._scores[name])
+
+    def confusion_matrix(self, metrics: Any = None, thresholds: Any = None) -> Any:
+        """Of two classes at the model's own threshold, or at that one; one matrix for each of several thresholds."""
+        if metrics is not None:
+            raise OptionError("metrics", "of confusion_matrix can't be honoured: the threshold is the leader's own",
+                              "leave it out, or give thresholds")  # fmt: skip
+        if not self._labels:
+            raise OptionError("confusion_matrix", "does not score this task", "ask for it of classes")
+        if isinstance(thresholds, (list, tuple)):
+            return [self.confusion_matrix(thresholds=t) for t in thresholds]
+        proba, n = full_proba(self._prediction), len(self._labels)
+        at = self._threshold if thresholds is None else float(thresholds)
+        said = (proba[:, 1] >= at).astype(np.int64) if n == 2 else proba.argmax(axis=1)
+        cells = np.bincount(self._truth * n + said, weights=self._weight, minlength=n * n)
+        return ConfusionMatrix(cells.reshape(n, n).astype(float), self._labels)
+
+    def gini(self, **_more: Any) -> float:
+        return 2.0 * self._get("roc_auc") - 1.0
 
     def rmse(self, **_more: Any) -> float:
         return self._get("rmse")
@@ -67,23 +117,21 @@ class ModelPerformance:
 
     @property
     def nobs(self) -> int:
-        return self._n_rows
+        return len(self._truth)
 
     def __repr__(self) -> str:
         return "\n".join(f"{name}: {value:.6g}" for name, value in self._scores.items())
 
 
-class H2OModel:
+class H2OModel(Counterparts):
     """One candidate, or the leader, of a finished run."""
+
+    _instead = ("there are predict, model_performance and its metrics, confusion_matrix, varimp, explain and "
+                "download_mojo; H2OAutoML.automl is tabwright's own estimator")  # fmt: skip
 
     def __init__(self, made: Any, model_id: str) -> None:
         self._made, self.model_id = made, model_id
-        finished = made._finished
-        if model_id == finished.state.leader.name:
-            self._ensemble: Ensemble = finished.ensemble
-        else:
-            design = Design.whole(((model_id, 1.0),), finished.problem.delivered)
-            self._ensemble = assemble(finished.run, finished.problem, design, model_id)
+        self._ensemble = alone(made, model_id)
 
     key = property(lambda self: self.model_id)
 
@@ -129,21 +177,28 @@ class H2OModel:
                 raise OptionError("test_data", "is absent and the out-of-fold predictions are gone", "pass a frame")
             rows = problem.evaluation_rows()
             y, weight = problem.user_y(rows), None if problem.weight is None else problem.weight[rows]
-            found = evaluate(problem.task, y, prediction, self._ensemble.threshold, weight=weight)
-            return ModelPerformance(found, len(y))
+            return self._performance(y, prediction, weight)
         frame = pandas_of(test_data)
         target = str(finished.schema.target)
         if target not in frame.columns:
             raise OptionError("test_data", f"has no column {target!r}", "pass rows with the target")
         y, keep = read_target(frame[target].astype(object), target, finished.schema.classes)
         prediction = self._canonical(frame[keep])
-        return ModelPerformance(evaluate(problem.task, y, prediction, self._ensemble.threshold), len(y))
+        return self._performance(y, prediction)
+
+    def _performance(self, y: Array, prediction: Floats, weight: Floats | None = None) -> ModelPerformance:
+        ensemble = self._ensemble
+        return ModelPerformance(ensemble.task, y, prediction, ensemble.threshold, weight=weight,
+                                classes=getattr(self._made, "classes_", ()))  # fmt: skip
+
+    def confusion_matrix(self, data: Any = None, thresholds: Any = None, **more: Any) -> Any:
+        """Of given rows, or else out of fold; see :meth:`ModelPerformance.confusion_matrix`."""
+        is_table = isinstance(data, (H2OFrame, pd.DataFrame))  # H2O has metrics in its place where classes are two
+        metrics = more.get("metrics") if is_table or data is None else data
+        return self.model_performance(data if is_table else None).confusion_matrix(metrics, thresholds)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("rmse", "mse", "mae", "rmsle", "r2", "auc", "aucpr", "logloss", "accuracy", "mean_per_class_error",
-                    "F1"):  # fmt: skip
-            return getattr(self.model_performance(), name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.model_performance(), name) if name in SCORES else super().__getattr__(name)
 
     def varimp(self, use_pandas: bool = False) -> Any:
         """Permutation importance, out of fold: variable, relative_importance, scaled_importance, percentage."""

@@ -32,7 +32,7 @@ async def build(shell: Shell) -> None:
 
 
 def _action(shell: Shell, name: str, model_id: str) -> Action:
-    python = f'board = {{run}}.leaderboard()\nboard[board["model_id"] == {model_id!r}].T'
+    python = f'board = {recipes.run_var(name)}.leaderboard()\nboard[board["model_id"] == {model_id!r}].T'
     words = command("leaderboard", shell.context.workspace.path("runs", name), csv=True)
     return recipes.on_run(name, f"Look at {model_id}", python, words)
 
@@ -50,7 +50,7 @@ def _settings(view: reading.View, model_id: str) -> None:
             rows = [{"name": k, "value": f"{v:.6g}" if isinstance(v, float) else str(v)} for k, v in values.items()]
             parts.table([parts.column("name", "Setting"), parts.column("value", "Value")], rows, "name",
                         f"Settings of {member}")  # fmt: skip
-            folds = [f for f in view.audit.folds if f.model_id == member]
+            folds = sorted((f for f in view.audit.folds if f.model_id == member), key=lambda f: f.fold)
             made = [
                 {"fold": fold_name(f.fold), "status": f.status, "score": None if f.score is None else round(f.score, 6),
                  "seconds": round(f.seconds, 2), "memory": round(f.peak_memory_mib), "iterations": f.n_iterations,
@@ -85,7 +85,7 @@ async def compare(shell: Shell) -> None:
                     rows, "metric", "Metrics of both")  # fmt: skip
     with ui.element("div").classes("tw-grid"):
         _both(found)
-    python = f'board = {{run}}.leaderboard()\nboard[board["model_id"].isin([{a!r}, {b!r}])].T'
+    python = f'board = {recipes.run_var(name)}.leaderboard()\nboard[board["model_id"].isin([{a!r}, {b!r}])].T'
     parts.code(recipes.on_run(name, f"Compare {a} with {b}", python, command("leaderboard", path, csv=True)))
 
 

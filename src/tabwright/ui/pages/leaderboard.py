@@ -76,7 +76,7 @@ class Leaderboard:
         with ui.element("div").classes("full-width") as self.diagram:
             pass
         parts.code(recipes.on_run(
-            self.name, "Leaderboard", "{run}.leaderboard()",
+            self.name, "Leaderboard", f"{recipes.run_var(self.name)}.leaderboard()",
             command("leaderboard", self.shell.context.workspace.path("runs", self.name)),
         ))  # fmt: skip
 
@@ -162,7 +162,8 @@ class Leaderboard:
         self.measuring = job.id
         if what == "all":
             self.shell.record(recipes.on_run(
-                self.name, f"Measure every model of {self.name}", '{run}.leaderboard(extra_columns="all")',
+                self.name, f"Measure every model of {self.name}",
+                f'{recipes.run_var(self.name)}.leaderboard(extra_columns="all")',
                 command("leaderboard", path, all=True),
             ))  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from tabwright.runtime import Model
+from tabwright.types import Task
 from tabwright.ui import parts, recipes
 from tabwright.ui.jobs import FAILED, RUNNING
 from tabwright.ui.models import outcomes
@@ -88,7 +89,8 @@ def _report(shell: Shell, name: str, model: Model) -> None:
                         rows, "model_id", "Members")  # fmt: skip
     with parts.card("File"):
         rows = [{"name": k, "value": str(v)} for k, v in (
-            ("SHA-256", model.sha256), ("made", facts.get("created", "")), ("threshold", facts.get("threshold")),
+            ("SHA-256", model.sha256), ("made", facts.get("created", "")),
+            *([("threshold", facts.get("threshold"))] if model.schema.task is Task.BINARY else []),
             *facts.get("versions", {}).items(),
         )]  # fmt: skip
         parts.table([parts.column("name", "What"), parts.column("value", "Value")], rows, "name", "File")

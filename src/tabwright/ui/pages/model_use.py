@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
+import orjson
 import pandas as pd
 from nicegui import ui
 
@@ -136,7 +138,9 @@ class _Server:
             ui.link(f"{found[1]}", found[1]).classes("tw-link")
             ui.link("Monitoring page", f"{found[1]}/monitor", new_tab=True).classes("tw-link")
             ui.link("OpenAPI", f"{found[1]}/openapi.json", new_tab=True).classes("tw-link")
-        ui.code(f"curl -s {found[1]}/predict -H 'content-type: application/json' -d '[{{…}}]'", language="bash") \
+        schema = self.shell.context.models.load(self.name).schema
+        row = shlex.quote(orjson.dumps([{c.name: c.example for c in schema.used}]).decode())  # NaN becomes null
+        ui.code(f"curl -s {found[1]}/predict -H 'content-type: application/json' -d {row}", language="bash") \
             .classes("full-width")  # fmt: skip
 
 

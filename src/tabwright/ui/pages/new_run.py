@@ -161,7 +161,7 @@ class _Form:
                 made = self._given()
                 frame = await aside(self.shell.context.tables.frame, self.entry.name)
                 config, kinds = options.config(made), self.entry.kinds
-                found = await aside(estimate, frame, self.target, self.task, config, kinds)
+                found = await aside(estimate, frame, self.target, self.task, config, kinds, dict(self.columns))
             except UserError as error:
                 problem = str(error)
         self.start.set_enabled(not problem)
@@ -181,7 +181,7 @@ class _Form:
             "candidates in the time, roughly": f"{e.candidates:,}" if e.candidates else "as many as it takes",
             f"{e.metric} of a constant prediction": f"{e.trivial:.5g}",
         })  # fmt: skip
-        parts.soft(f"A model is worth something when its {e.metric} is clearly {better} {e.trivial:.4g}. The figures "
+        parts.soft(f"A model is worth something when its {e.metric} is clearly {better} {e.trivial:.5g}. The figures "
                    "are rough: families differ, and candidates that add nothing are stopped early.")  # fmt: skip
 
     async def _start(self) -> None:

@@ -37,7 +37,7 @@ def _regression(found: Outcomes) -> None:
                         "Residuals by prediction", 340)  # fmt: skip
         with parts.card("Distribution of residuals"):
             middles, counts = curves.residual_histogram(found)
-            parts.chart(charts.bars([f"{m:.3g}" for m in middles], counts, x="true − predicted"),
+            parts.chart(charts.bars([charts.rounded(m) for m in middles], counts, x="true − predicted"),
                         "Distribution of residuals", 340)  # fmt: skip
 
 

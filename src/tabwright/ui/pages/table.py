@@ -166,7 +166,7 @@ def _look(found: TableProfile, name: str) -> None:
                         60 + 24 * len(labels))  # fmt: skip
         elif c.edges:
             middles = [(a + b) / 2 for a, b in zip(c.edges[:-1], c.edges[1:], strict=True)]
-            names = [_date(m) if c.kind == "datetime" else f"{m:.4g}" for m in middles]
+            names = [_date(m) if c.kind == "datetime" else charts.rounded(m, 4) for m in middles]
             parts.chart(charts.bars(names, list(c.counts), x=c.name), f"Distribution of {c.name}")
         ui.button("Close", on_click=dialog.close).props("flat")
 
