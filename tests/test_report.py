@@ -86,7 +86,7 @@ def test_command_line(made, tmp_path, capsys):
     assert main(["report", *out]) == 0
     assert (tmp_path / "r.html").stat().st_size > 20_000 and (tmp_path / "c.md").exists()
     assert main(["report", str(made.run_dir), "--out", str(tmp_path / "no" / "r.html")]) == 2
-    assert "Option path" in capsys.readouterr().err
+    assert "Option --out" in capsys.readouterr().err
 
 
 def test_curves_count_weights_as_the_metrics_do():

@@ -17,7 +17,7 @@ from tabwright.data.quality import quality_report
 from tabwright.data.target import Target, read_target
 from tabwright.errors import DataError, NotExportableError, OptionError, RunError
 from tabwright.finished import Finished
-from tabwright.inputs import as_trained, read_inputs
+from tabwright.inputs import as_trained, has_names, read_inputs
 from tabwright.metrics import evaluate, score
 from tabwright.metrics.base import Metric
 from tabwright.objectives.design import Design
@@ -204,7 +204,7 @@ class Results:
         frame, y_column = read_inputs(X, y, y if isinstance(y, str) else None)
         y_true, keep = read_target(y_column, str(y_column.name), finished.schema.classes, unknown="mark")
         weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        prediction = self._predict_canonical(as_trained(frame, X, finished.schema)[keep])
+        prediction = self._predict_canonical(frame if has_names(X) else X)[keep]
         threshold = finished.ensemble.threshold
         return score(metric, y_true, prediction, None if weight is None else weight[keep], threshold)
 
