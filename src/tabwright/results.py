@@ -17,7 +17,7 @@ from tabwright.data.quality import quality_report
 from tabwright.data.target import Target, read_target
 from tabwright.errors import DataError, NotExportableError, OptionError, RunError
 from tabwright.finished import Finished
-from tabwright.inputs import as_trained, has_names, read_inputs
+from tabwright.inputs import has_names, read_inputs
 from tabwright.metrics import evaluate, score
 from tabwright.metrics.base import Metric
 from tabwright.objectives.design import Design
@@ -26,7 +26,7 @@ from tabwright.pipeline import Ensemble, graph_inputs
 from tabwright.schema import Schema
 from tabwright.search.assemble import assemble
 from tabwright.stored import load_table
-from tabwright.types import Floats
+from tabwright.types import Array, Bools, Floats
 
 if TYPE_CHECKING:
     from tabwright.explain import Explanation
@@ -188,25 +188,26 @@ class Results:
 
     def model_performance(self, X: Any, y: Any) -> dict[str, float]:
         """All metrics of the task on the given rows; rows with a missing target are left out."""
-        finished = self._fitted()
-        frame, y_column = read_inputs(X, y, y if isinstance(y, str) else None)
-        schema = finished.schema
-        y_true, keep = read_target(y_column, str(y_column.name), schema.classes)
-        if not keep.any():
-            raise DataError(f"no row has a target {str(y_column.name)!r}", "pass rows whose outcome is known")
-        prediction = self._predict_canonical(as_trained(frame, X, schema)[keep])
-        problem = finished.problem
-        return evaluate(problem.task, y_true, prediction, finished.ensemble.threshold, also=problem.metric)
+        problem, threshold = self._fitted().problem, self._fitted().ensemble.threshold
+        y_true, _, prediction = self._outcomes(X, y)
+        return evaluate(problem.task, y_true, prediction, threshold, also=problem.metric)
 
     def _score(self, X: Any, y: Any, sample_weight: Any, metric: Metric) -> float:
-        """One metric, as scikit-learn's ``score``: of rows that have a target, read as in training."""
-        finished = self._fitted()
+        """One metric, as scikit-learn's ``score``; a class that training did not have is a wrong one."""
+        y_true, known, prediction = self._outcomes(X, y, unknown="mark")
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)[known]
+        return score(metric, y_true, prediction, weight, self._fitted().ensemble.threshold)
+
+    def _outcomes(self, X: Any, y: Any, unknown: str = "raise") -> tuple[Array, Bools, Floats]:
+        """The target as training read it, of the rows that have one; which these are; what is predicted for them."""
         frame, y_column = read_inputs(X, y, y if isinstance(y, str) else None)
-        y_true, keep = read_target(y_column, str(y_column.name), finished.schema.classes, unknown="mark")
-        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        prediction = self._predict_canonical(frame if has_names(X) else X)[keep]
-        threshold = finished.ensemble.threshold
-        return score(metric, y_true, prediction, None if weight is None else weight[keep], threshold)
+        name = str(y_column.name)
+        y_true, known = read_target(y_column, name, self._fitted().schema.classes, unknown)
+        if not known.any():
+            raise DataError(f"no row has a target {name!r}", "pass rows whose outcome is known")
+        if has_names(X):
+            return y_true, known, self._predict_canonical(frame[known])
+        return y_true, known, self._predict_canonical(X)[known]  # arrays are taken by position
 
     def explain(self, X: Any = None, y: Any = None, **options: Any) -> Explanation:
         """What moves the predictions, where they are wrong, and whom they treat differently; in raw columns.
