@@ -129,8 +129,7 @@ class Search:
             self._leader.refresh(last=True)
         if self._may_have_fewer and self._count_fewer_folds():
             self._leader.refresh(last=True)
-        for entry in self._active:
-            entry.status = "cancelled" if entry.status == "running" else entry.status
+        self.state.cancel_running()
         return self.state
 
     @property
