@@ -5,9 +5,9 @@
     python benchmarks/portfolio.py race --data DIR --seconds 20 --policy portfolio    whole runs on whole tables
     python benchmarks/portfolio.py build --out portfolio.json
 
-A race's portfolio is made of the other tables; its policies are none, portfolio (with the selector) and store (with an
-experience store that has seen the other tables, too). All measurements are in one Parquet data set,
-benchmarks/experiment by default, with one file for each task.
+A race's portfolio is made of the other tables; its policies are none, fixed (the portfolio in its own order), portfolio
+(re-ranked by meta-features) and store (with an experience store that has seen the other tables, too). All measurements
+are in one Parquet data set, benchmarks/experiment by default, with one file for each task.
 
 Every task is cross-validated with the same configurations: each family's default, and random draws from its space, with
 and without interactions. Kept are out-of-fold and test predictions in half precision, CPU seconds and peak memory.
@@ -22,7 +22,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from unittest.mock import patch
 
@@ -45,7 +45,7 @@ from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.errors import NotExportableError
 from tabwright.evaluation import evaluate_model
 from tabwright.meta.features import meta_features
-from tabwright.meta.portfolio import Portfolio
+from tabwright.meta.portfolio import Entry, Portfolio
 from tabwright.metrics import find_metric
 from tabwright.models import family
 from tabwright.pipeline import FEATURES, FULL, PLAIN, Candidate, Member
@@ -212,6 +212,13 @@ def run_all(args: argparse.Namespace) -> None:
     print("complete")
 
 
+class InItsOrder(Portfolio):
+    """A portfolio that no meta-features re-rank."""
+
+    def ranked(self, facts: Mapping[str, float]) -> list[Entry]:  # noqa: ARG002
+        return list(self.entries)
+
+
 def race(args: argparse.Namespace) -> None:
     """Whole runs, each with a portfolio made of the other tables; a JSON line each, going on where it stopped."""
     tasks = choice.read(args.experiment)
@@ -227,7 +234,8 @@ def race(args: argparse.Namespace) -> None:
             if args.policy == "store":
                 choice.fill(f"{folder}/experience.sqlite", others)
                 os.environ["TABWRIGHT_EXPERIENCE"] = f"{folder}/experience.sqlite"
-            with patch("tabwright.automl.shipped", return_value=made):
+            order = InItsOrder(made.entries, made.tasks) if args.policy == "fixed" else made
+            with patch("tabwright.automl.shipped", return_value=order):
                 aml = data.estimator(max_runtime_secs=args.seconds)
                 began = time.monotonic()
                 aml.fit(train.reset_index(drop=True), target=data.target)
@@ -257,7 +265,7 @@ def main() -> None:
     do.add_argument("--data", help="folder with datasets.json (default: tables that every installation has)")
     do.add_argument("--datasets", default="all")
     do.add_argument("--seconds", type=float, default=60)
-    do.add_argument("--policy", choices=("none", "portfolio", "store"), default="portfolio")
+    do.add_argument("--policy", choices=("none", "fixed", "portfolio", "store"), default="portfolio")
     do.add_argument("--out", type=Path, default=Path("race.jsonl"))
     do.set_defaults(do=race)
     do = commands.add_parser("build")
