@@ -274,3 +274,13 @@ def test_the_twin_that_reads_no_texts_decides_whether_others_do():
         assert stacker is not None and stacker.params.get(TEXT, SEEN) == choice
         strategy._queue.clear()
         assert strategy.ask(always).params[TEXT] in (SEEN, UNSEEN)
+
+
+def test_something_leads_before_interactions_are_looked_for(tmp_path):
+    X = mixed_frame(300).drop(columns=["review"])
+    AutoMLRegressor(max_models=2, max_runtime_secs=200, include_families=["lightgbm"], nfolds=2, progress=False,
+                    export_checkpoints_dir=tmp_path / "run").fit(X, X["count"] + X["flag"])  # fmt: skip
+    journal = RunDir.open(tmp_path / "run").read_journal()
+    (looked,) = [began for name, began, _ in journal.stages() if name == "features"]
+    assert journal.leaders()[0][0] <= looked
+    journal.close()

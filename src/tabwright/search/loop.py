@@ -353,10 +353,10 @@ class Search:
         self._tell(entry, entry.score)
         if entry.candidate.origin in SMALL:
             self._refits.choose_again()  # it may be what is delivered
-        if self.strategy.interactions.is_reference(entry.candidate):
-            self._screen(entry)
         self._leader.is_stale = True
         self._leader.keep()
+        if self.strategy.interactions.is_reference(entry.candidate):
+            self._screen(entry)  # takes seconds, and something leads before
 
     def _fail(self, entry: Entry, outcome: Outcome) -> None:
         if entry.status == "running":
