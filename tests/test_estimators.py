@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,11 @@ import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import PredefinedSplit
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from tabwright import AutoMLClassifier, AutoMLRegressor, UserError, load_model
-from tabwright.errors import DataError
+from tabwright.errors import DataError, OptionError
 from tabwright.leaderboard import COLUMNS
 from tabwright.testing.tables import mixed_frame
 
@@ -24,6 +26,7 @@ QUICK = {
     "nfolds": 2,
     "progress": False,
 }
+LINEAR = {**QUICK, "max_models": 1, "include_families": ["linear"]}
 NOT_MET = {
     "check_sample_weight_equivalence_on_dense_data": "folds of repeated rows differ from folds of weighted rows",
     "check_complex_data": "refused, with the message that every column of a wrong kind gets",
@@ -164,7 +167,7 @@ def test_limits_and_paths_that_are_none_are_named(regressor):
         regressor.report(None)
     with pytest.raises(UserError, match="None is no path"):
         load_model(None)
-    model = AutoMLRegressor(**{**QUICK, "max_models": 1, "include_families": ["linear"]})
+    model = AutoMLRegressor(**LINEAR)
     model.fit(np.arange(60.0).reshape(30, 2), np.arange(30.0))
     with pytest.raises(UserError, match="pass an array, as in training"):
         model.predict(pd.DataFrame(np.zeros((2, 2))))
@@ -183,7 +186,7 @@ def test_every_kind_of_frame_predicts_alike(regressor, frame):
 def test_what_lies_under_a_mask_is_no_value(kind, tmp_path):
     rng = np.random.default_rng(0)
     A = (100 * rng.normal(size=(200, 2))).astype(kind)
-    made = AutoMLRegressor(**{**QUICK, "max_models": 1, "include_families": ["linear"]}).fit(A, A[:, 0] + A[:, 1])
+    made = AutoMLRegressor(**LINEAR).fit(A, A[:, 0] + A[:, 1])
     made.export(tmp_path / "m.onnx")
     model = load_model(tmp_path / "m.onnx")
     masked = np.ma.masked_less(A, 0)
@@ -380,3 +383,46 @@ def test_an_estimator_whose_run_is_gone_says_so():
     for call in (again.pareto, again.explain, again.failures, lambda: again.select(max_size_mib=5)):
         with pytest.raises(UserError, match=r"is gone.* Fix: fit with export_checkpoints_dir"):
             call()
+
+
+def test_a_predefined_split_loses_the_rows_that_are_left_out():
+    rng = np.random.default_rng(0)
+    X, fold = rng.normal(size=(60, 2)), np.arange(60) % 3
+    y, weight = X[:, 0] + 0.1 * rng.normal(size=60), np.where(np.arange(60) % 7 == 0, 0.0, 1.0)
+    y[[4, 11, 30]] = np.nan
+    made = AutoMLRegressor(**LINEAR | {"nfolds": PredefinedSplit(fold)})
+    for given in (None, weight):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # rows were left out
+            made.fit(X, y, sample_weight=given)
+        kept = fold[~np.isnan(y) & (given is None or weight > 0)]
+        for k, valid in enumerate(made._finished.problem.valid):
+            assert valid.tolist() == np.flatnonzero(kept == k).tolist()
+
+
+def test_arrays_may_hold_their_target():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 4))
+    X[:, 3] = 10 + X[:, 0] - X[:, 1] + 0.1 * rng.normal(size=80)
+    made = AutoMLRegressor(**LINEAR).fit(X, "column_4")
+    apart = X[:, :3], X[:, 3]
+    for rows in (X, X.tolist()):
+        assert made.score(rows, "column_4") == made.score(*apart)
+        assert made.model_performance(rows, "column_4") == made.model_performance(*apart)
+        assert made.explain(rows, "column_4").importance.equals(made.explain(*apart).importance)
+
+
+@pytest.mark.parametrize(("weight", "told"), [
+    (np.ones(59), "has the shape"), (["a"] * 60, "no numbers"), (np.zeros(60), "only zero weights"),
+    (np.r_[1.0, np.zeros(59)], "is 0 in all rows that have a target"),
+], ids=["too few", "text", "zero", "zero where it counts"])  # fmt: skip
+def test_weights_of_scores_are_checked(linear, weight, told):
+    X, y = np.zeros((60, 2)), np.r_[np.nan, np.ones(59)]
+    with pytest.raises(OptionError, match=rf"sample_weight .*{told}"):
+        linear.score(X, y, sample_weight=weight)
+
+
+@pytest.fixture(scope="module")
+def linear():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    return AutoMLRegressor(**LINEAR).fit(X, X[:, 0])

@@ -71,13 +71,13 @@ def fit(
         if rows.weight is not None and not rows.weight.all():  # a metric of such rows alone is none
             used = np.flatnonzero(rows.weight)
             notes.append(f"{len(X) - len(used):,} of {len(X):,} rows have weight 0 and were left out.")
-            X, y, rows = X.iloc[used].reset_index(drop=True), y.iloc[used].reset_index(drop=True), rows.take(used)
+            X, y = X.iloc[used].reset_index(drop=True), y.iloc[used].reset_index(drop=True)
+            rows = rows.take(rows.weight > 0)
             source = None if source is None else replace(source, positions=source.positions[used])
             run.save_arrays("target", used=used)
         target = make_target(y, "target" if y.name is None else str(y.name), classification=task.is_classification)
         if not target.keep.all():
-            keep = np.flatnonzero(target.keep)
-            X, rows = X.iloc[keep].reset_index(drop=True), rows.take(keep)
+            X, rows = X.iloc[np.flatnonzero(target.keep)].reset_index(drop=True), rows.take(target.keep)
         schema = replace(
             infer_schema(X, None, target.task, dict(config.kinds)), target=target.name,
             classes=target.classes or None, class_dtype=target.class_dtype,
@@ -115,9 +115,6 @@ def resume(
     try:
         upgrade(run)
         stored = run.config()
-        if "made_folds" in stored:  # the end of the time had let fewer count
-            stored = {k: v for k, v in stored.items() if k != "made_folds"} | {"n_folds": stored["made_folds"]}
-            run.write_config(stored)
         config = Config.from_dict(stored["config"])
         if extra_secs is not None:
             config = replace(config, max_runtime_secs=extra_secs)
@@ -126,6 +123,9 @@ def resume(
         budget.total_s = config.budget_s
         workers = _start_engine(config, run)
         table = checked_table(run, data)
+        if "made_folds" in stored:  # the end of the time had let fewer count
+            stored = {k: v for k, v in stored.items() if k != "made_folds"} | {"n_folds": stored["made_folds"]}
+            run.write_config(stored)
         problem = load_problem(run)
         workers.open(run.path)
         return _search_and_assemble(run, table, problem, config, workers, budget, observer, stored["notes"])
@@ -144,13 +144,15 @@ def load(run: RunDir) -> Finished:
     try:
         state = State(problem, run)
         state.restore(journal)
+        n_fitted = None if config.limits else journal.n_fitted()  # what keeps limits leads until another does
     finally:
         journal.close()
     if run.holder() is None:  # whoever fitted them is gone
         state.cancel_running()
     if not state.leader.weights:
         state.update_leader(seconds=10.0)
-    return _finish(run, table, problem, state, config, stored["notes"], delivery.remembered(run, problem, state))
+    design = delivery.remembered(run, problem, state, n_fitted)
+    return _finish(run, table, problem, state, config, stored["notes"], design)
 
 
 def _start_engine(config: Config, run: RunDir) -> Engine:
@@ -198,7 +200,7 @@ def _search_and_assemble(
             journal.add_event("finished", f"search ended after {began:.1f} s")
             notes = [*notes, *where, *engine.notes(), *_what_limited(state, search, n_before, config, journal)]
             problem = search.problem  # it may have fewer folds than it began with
-            kept, given_way = delivery.after_search(run, problem, state, config.limits, search.n_recorded)
+            kept, given_way = delivery.after_search(run, problem, state, config.limits, journal.n_fitted())
             notes = [*notes, *given_way]
             limited = bool(config.limits and state.finished()) and kept is None
             finished = _finish(run, table, problem, state, config, notes, Design() if limited else kept)
@@ -207,8 +209,8 @@ def _search_and_assemble(
                 until = time.monotonic() + 0.6 * budget.left()
                 point = search.frontier.choose(config.limits, until, finished.as_delivered)
                 finished.deliver(point.design)
-                finished.notes.extend(delivery.shortfall(point, config.limits))
-                delivery.remember(run, point.design)
+                finished.notes.extend([*delivery.shortfall(point, config.limits), *search.frontier.faults.values()])
+                delivery.remember(run, point.design, journal.n_fitted())
             journal.add_stage("ensembling", clock.at(budget.started + began), budget.elapsed() - began)
             warm.learn(config, facts, problem, state, budget.left())
         finally:

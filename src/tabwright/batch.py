@@ -129,7 +129,7 @@ def predict_file(
 def _check_apart(job: Job, path: Path) -> None:
     """The output is to be none of what is read, now or when the same command runs again."""
     out, read = job.out.resolve(), path.resolve()
-    if out in (read, job.model.resolve()) or out.match(str(read)):
+    if out in (read, job.model.resolve()) or (not path.exists() and out.match(str(read))):
         raise OptionError("--out", f"is {str(job.out)!r}, which is read", "name another file")
     if path.is_dir() and out.is_relative_to(read):
         raise OptionError("--out", f"is {str(job.out)!r}, inside the folder that is read", "name a file elsewhere")

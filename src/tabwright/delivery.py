@@ -33,15 +33,18 @@ def shortfall(point: Point, limits: Mapping[str, float]) -> list[str]:
     return [f"No model with {told(limits)} was found: {nearest}; {advice}"]
 
 
-def remember(run: RunDir, design: Design) -> None:
-    """Store what is delivered of a run, for whoever opens it."""
-    write_atomic(run.design_file, json.dumps({"design": design.to_json()}).encode())
+def remember(run: RunDir, design: Design, n_fitted: int) -> None:
+    """Store what is delivered of a run, for whoever opens it, and how many folds had been fitted when it was chosen."""
+    write_atomic(run.design_file, json.dumps({"design": design.to_json(), "n_fitted": n_fitted}).encode())
 
 
-def remembered(run: RunDir, problem: Problem, state: State) -> Design | None:
-    """The stored design, if all its models are there."""
+def remembered(run: RunDir, problem: Problem, state: State, n_fitted: int | None = None) -> Design | None:
+    """The stored design, if all its models are there and, with ``n_fitted``, nothing has been fitted since."""
     try:
-        design = Design.from_json(json.loads(run.design_file.read_text("utf-8"))["design"])
+        stored = json.loads(run.design_file.read_text("utf-8"))
+        design = Design.from_json(stored["design"])
+        if n_fitted is not None and stored["n_fitted"] != n_fitted:
+            return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
     for share in design.shares:
@@ -64,7 +67,7 @@ def after_search(
     """What was chosen before and still leads, because nothing has been fitted since; and what the user is to know."""
     if not run.design_file.exists():
         return None, []
-    if not n_fitted and (kept := remembered(run, problem, state)) is not None:
+    if (kept := remembered(run, problem, state, n_fitted)) is not None:
         return kept, []
     run.design_file.unlink(missing_ok=True)
     told = "What select had made the leader gave way to what the search has found since: select again"
@@ -132,7 +135,8 @@ def select(finished: Run, design: str | None, limits: Mapping[str, float | None]
         chosen = point.design
     if finished.run.config_file.exists():
         try:
-            remember(finished.run, chosen)
+            with contextlib.closing(finished.run.read_journal()) as journal:
+                remember(finished.run, chosen, journal.n_fitted())
         except OSError as error:
             raise RunError(f"The run directory {finished.run.path} can't be written ({error.strerror})",
                            "make it writable, or copy it to a folder that is") from error  # fmt: skip

@@ -134,7 +134,7 @@ class Finished:
         prediction = self.out_of_fold(ensemble or self.ensemble)
         if prediction is None:
             return None
-        return calibrate(self.problem.task, self.problem.user_y(self.problem.evaluation_rows()), prediction)
+        return calibrate(self.problem.task, self.problem.outcomes()[0], prediction)
 
     def out_of_fold(self, ensemble: Ensemble) -> Floats | None:
         """An ensemble's predictions for ``problem.evaluation_rows()``, in canonical form; None where they are gone."""
@@ -149,20 +149,16 @@ def as_led(ensemble: Ensemble, problem: Problem, state: State) -> Ensemble:
     """The leader's ensemble, calibrated, with the threshold that is best for the metric, out of fold."""
     if state.leader.prediction is None:
         return ensemble
-    rows = problem.evaluation_rows()
-    weight = None if problem.weight is None else problem.weight[rows]
-    threshold = best_threshold(problem.metric, problem.user_y(rows), state.leader.prediction, weight)
+    y, weight = problem.outcomes()
+    threshold = best_threshold(problem.metric, y, state.leader.prediction, weight)
     return replace(ensemble, threshold=threshold, calibration=state.calibration(state.leader.weights))
 
 
 def out_of_fold_metrics(problem: Problem, state: State, threshold: float) -> dict[str, float]:
     """All metrics of the leader, out of fold."""
-    rows = problem.evaluation_rows()
+    y, weight = problem.outcomes()
     prediction: Floats | None = state.leader.prediction
     if prediction is None:
-        prediction = np.tile(np.array(problem.constant()), (len(rows), 1))
-    found = evaluate(
-        problem.task, problem.user_y(rows), prediction, threshold,
-        weight=None if problem.weight is None else problem.weight[rows], also=problem.metric,
-    )  # fmt: skip
+        prediction = np.tile(np.array(problem.constant()), (len(y), 1))
+    found = evaluate(problem.task, y, prediction, threshold, weight=weight, also=problem.metric)
     return {k: v for k, v in found.items() if math.isfinite(v)}

@@ -26,7 +26,7 @@ from tabwright.search.portfolio import families_for
 from tabwright.search.problem import Problem
 from tabwright.store.origin import Source
 from tabwright.subsample import subsample
-from tabwright.types import Array, Floats, Ints, Kind, Params, Task, View
+from tabwright.types import Array, Bools, Floats, Ints, Kind, Params, Task, View
 
 MANY_COLUMNS = 30  # from which it may pay to do without those that tell nothing
 
@@ -40,15 +40,15 @@ class RowColumns:
     time: Array | None = None
     splitter: Any = None  # an object with scikit-learn's split(X, y, groups)
 
-    def take(self, rows: Array) -> RowColumns:
+    def take(self, rows: Bools) -> RowColumns:
+        """Those of some rows, as a mask of all."""
         weight, group, time_ = (None if a is None else a[rows] for a in (self.weight, self.group, self.time))
         return RowColumns(weight, group, time_, self._splitter_of(rows))
 
-    def _splitter_of(self, rows: Array) -> Any:
+    def _splitter_of(self, rows: Bools) -> Any:
         """scikit-learn's PredefinedSplit names a fold for each row as given, so that it loses the same ones."""
         fold = getattr(self.splitter, "test_fold", None)
-        before = len(rows) if rows.dtype == bool else None if self.weight is None else len(self.weight)
-        return self.splitter if fold is None or len(fold) != before else PredefinedSplit(np.asarray(fold)[rows])
+        return self.splitter if fold is None or len(fold) != len(rows) else PredefinedSplit(np.asarray(fold)[rows])
 
 
 @dataclass(frozen=True)

@@ -227,19 +227,14 @@ def read_inputs(X: Any, y: Any, target: str | None) -> tuple[pd.DataFrame, pd.Se
     return frame, series.reset_index(drop=True)
 
 
-def read_rows(X: Any, schema: Schema) -> pd.DataFrame:
-    """New rows; columns of arrays stand for those of training by position, and have their names.
+def as_trained(frame: pd.DataFrame, X: Any, schema: Schema) -> pd.DataFrame:
+    """The frame that was made of ``X``; of an array, columns stand by position and get the names of training.
 
     Raises
     ------
     DataError
-        For an array of another width, or what is no table.
+        For an array of another width.
     """
-    return as_trained(read_table(X), X, schema)
-
-
-def as_trained(frame: pd.DataFrame, X: Any, schema: Schema) -> pd.DataFrame:
-    """The frame that was made of ``X``, with the names of training where it is an array."""
     return frame if has_names(X) else frame.set_axis(positional(frame.shape[1], schema), axis=1)
 
 
@@ -285,22 +280,22 @@ def row_columns(
     for option, name in (("weights_column", weights), ("group_column", group), ("time_column", time)):
         if name is not None and name not in frame.columns:
             raise OptionError(option, f"is {name!r}, which is no column of the table", "name a column that is there")
-    weight = None if weights is None else np.asarray(pd.to_numeric(frame[weights], errors="coerce"), np.float64)
-    if sample_weight is not None:
-        try:
-            weight = np.asarray(sample_weight, np.float64)
-        except (TypeError, ValueError):
-            raise OptionError("sample_weight", "holds values that are no numbers", "give one number per row") from None
-        if weight.shape != (len(frame),):
-            raise OptionError(
-                "sample_weight", f"has the shape {weight.shape}", f"give one weight for each of {len(frame)} rows"
-            )
-    if weight is not None and (not np.isfinite(weight).all() or (weight < 0).any() or not weight.any()):
-        raise OptionError(
-            "weights_column" if weights else "sample_weight",
-            "has missing, negative or only zero weights",
-            "give numbers that are 0 or more",
-        )
+    weight = None if sample_weight is None else row_weights(sample_weight, len(frame))
+    if weights is not None:
+        weight = row_weights(pd.to_numeric(frame[weights], errors="coerce"), len(frame), "weights_column")
     groups = None if group is None else frame[group].to_numpy()
     rows = RowColumns(weight, groups, None if time is None else _moments(frame[time], time))
     return frame.drop(columns=[c for c in (weights, group) if c is not None]), rows
+
+
+def row_weights(values: Any, n_rows: int, option: str = "sample_weight") -> Floats:
+    """Weights, float64 (n_rows,), of which not all are 0; OptionError for others."""
+    try:
+        weight = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise OptionError(option, "holds values that are no numbers", "give one number per row") from None
+    if weight.shape != (n_rows,):
+        raise OptionError(option, f"has the shape {weight.shape}", f"give one weight for each of {n_rows} rows")
+    if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+        raise OptionError(option, "has missing, negative or only zero weights", "give numbers that are 0 or more")
+    return weight

@@ -57,9 +57,7 @@ def table(state: State, profiles: dict[str, dict[str, float]], averaging_gain: f
     been chosen on the rows that it is scored on has flattered it.
     """
     problem = state.problem
-    rows = problem.evaluation_rows()
-    y = problem.user_y(rows)
-    weight = None if problem.weight is None else problem.weight[rows]
+    y, weight = problem.outcomes()
     out: list[dict[str, Any]] = []
     if len(state.leader.weights) > 1:
         members = [state.entries[m] for m, _ in state.leader.weights]
@@ -80,7 +78,7 @@ def table(state: State, profiles: dict[str, dict[str, float]], averaging_gain: f
                 "_prediction": entry.prediction,
             }
         )
-    constant = np.tile(np.array(problem.constant()), (len(rows), 1))
+    constant = np.tile(np.array(problem.constant()), (len(y), 1))
     out.append(
         _row("constant", "constant", tuned_score(problem.metric, y, constant, weight), "ok", 0)
         | {"_prediction": constant}

@@ -177,10 +177,8 @@ def _shift(estimator: AutoMLRegressor, level: float) -> float:
     prediction = finished.out_of_fold(finished.ensemble)
     if prediction is None or not finished.ensemble.members:
         return 0.0
-    problem, rows = finished.problem, finished.problem.evaluation_rows()
-    weight = None if problem.weight is None else problem.weight[rows]
-    rest = problem.user_y(rows) - prediction[:, 0]
-    return float(np.quantile(rest, level, weights=weight, method="inverted_cdf"))
+    y, weight = finished.problem.outcomes()
+    return float(np.quantile(y - prediction[:, 0], level, weights=weight, method="inverted_cdf"))
 
 
 def _checked(levels: Sequence[float]) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ from tabwright.data.quality import quality_report
 from tabwright.data.target import Target, read_target
 from tabwright.errors import DataError, NotExportableError, OptionError, RunError
 from tabwright.finished import Finished
-from tabwright.inputs import has_names, read_inputs
+from tabwright.inputs import as_trained, has_names, read_inputs, row_weights
 from tabwright.metrics import evaluate, score
 from tabwright.metrics.base import Metric
 from tabwright.objectives.design import Design
@@ -195,7 +195,9 @@ class Results:
     def _score(self, X: Any, y: Any, sample_weight: Any, metric: Metric) -> float:
         """One metric, as scikit-learn's ``score``; a class that training did not have is a wrong one."""
         y_true, known, prediction = self._outcomes(X, y, unknown="mark")
-        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)[known]
+        weight = None if sample_weight is None else row_weights(sample_weight, len(known))[known]
+        if weight is not None and not weight.any():
+            raise OptionError("sample_weight", "is 0 in all rows that have a target", "give numbers above 0")
         return score(metric, y_true, prediction, weight, self._fitted().ensemble.threshold)
 
     def _outcomes(self, X: Any, y: Any, unknown: str = "raise") -> tuple[Array, Bools, Floats]:
@@ -205,8 +207,8 @@ class Results:
         y_true, known = read_target(y_column, name, self._fitted().schema.classes, unknown)
         if not known.any():
             raise DataError(f"no row has a target {name!r}", "pass rows whose outcome is known")
-        if has_names(X):
-            return y_true, known, self._predict_canonical(frame[known])
+        if has_names(X) or isinstance(y, str):
+            return y_true, known, self._predict_canonical(as_trained(frame, X, self._fitted().schema)[known])
         return y_true, known, self._predict_canonical(X)[known]  # arrays are taken by position
 
     def explain(self, X: Any = None, y: Any = None, **options: Any) -> Explanation:

@@ -271,3 +271,9 @@ def test_categories_of_whole_numbers_keep_their_digits(tmp_path):
     columns = Column("k", Kind.CATEGORICAL, dtype="int64"), Column("f", Kind.CATEGORICAL, dtype="float64")
     table = next(iter(Blocks(str(tmp_path / "t.csv"), Schema(columns))))[0]
     assert table.to_pydict() == {"k": [str(2**53 + 1), "7", None], "f": [1.5, 2.0, None]}
+
+
+def test_a_header_with_half_a_quote_is_told(tmp_path):
+    (tmp_path / "t.csv").write_text('"id,target\n' + "1,2\n" * 40_000)
+    with pytest.raises(DataError, match=r"the file 't\.csv' is not an even table"):
+        _ = Stream(str(tmp_path / "t.csv")).names

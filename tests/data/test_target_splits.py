@@ -81,6 +81,7 @@ def test_regression_targets():
         (["a", 1] * 10, False, ColumnError, "has 10 of 20 values that are not numbers, first 'a' in row 0"),
         ([1.0, np.inf] * 10, False, ColumnError, "has 10 infinite values, first in row 1"),
         ([1, 1e400, 2] * 10, False, ColumnError, "has 10 infinite values, first in row 1"),
+        (pd.Series([1.5, np.inf] * 10, dtype=object), True, ColumnError, "has 10 infinite values, first in row 1"),
         ([1e308, -1e308] * 10, False, ColumnError, "has values as large as 1e+308"),
         (pd.date_range("2020", periods=20), False, ColumnError, "holds dates"),
         (RNG.normal(size=100), True, DataError, "has 100 classes in 100 rows"),

@@ -133,8 +133,7 @@ def scores_of(made: Any) -> dict[str, dict[str, float]]:
     """Every metric of every finished candidate and of the leader, out of fold, by model_id."""
     finished = made._finished
     problem, state = finished.problem, finished.state
-    rows = problem.evaluation_rows()
-    y, weight = problem.user_y(rows), None if problem.weight is None else problem.weight[rows]
+    y, weight = problem.outcomes()
     found = {e.candidate.model_id: evaluate(problem.task, y, e.prediction, _threshold(problem, e), weight=weight)
              for e in state.finished() if e.prediction is not None}  # fmt: skip
     leading = finished.out_of_fold(finished.ensemble)  # the constant prediction, where nothing was finished in time
@@ -168,9 +167,8 @@ def _threshold(problem: Problem, entry: Entry) -> float:
     """The probability from which a candidate's label is the second class, as the run chooses its leader's."""
     if entry.prediction is None:
         return 0.5
-    rows = problem.evaluation_rows()
-    weight = None if problem.weight is None else problem.weight[rows]
-    return best_threshold(problem.metric, problem.user_y(rows), entry.prediction, weight)
+    y, weight = problem.outcomes()
+    return best_threshold(problem.metric, y, entry.prediction, weight)
 
 
 def with_mse(scores: Mapping[str, float]) -> dict[str, float]:

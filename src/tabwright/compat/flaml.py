@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from tabwright.compat.common import Lookalike, as_named, estimator, metric_name
 from tabwright.compat.options import Option, budget, ignored, refused, settle, used
@@ -72,7 +73,7 @@ class AutoML(Lookalike):
         self._settings = settings
 
     def _classifies(self) -> bool:
-        return self._settings.get("task") != "regression"
+        return self._settings.get("task") != "regression" if self._aml is None else is_classifier(self._aml)
 
     def fit(self, *positional: Any, **given: Any) -> None:
         s = settle("AutoML.fit", OPTIONS, self._settings | given, positional)

@@ -75,6 +75,8 @@ def emptied(frame: pd.DataFrame, words: tuple[str, ...]) -> pd.DataFrame:
     """The frame with these words made missing in columns of text."""
     import pandas as pd
 
+    if not words:
+        return frame
     changed = {}
     for name in frame.columns:
         column = frame[name]

@@ -257,7 +257,11 @@ class Stream:
         delimiter = self._options.delimiter or ("\t" if place.form in (".tsv", ".tab") else None)
         dialect = sniff(text[:SAMPLE_CHARS], delimiter, self._options.decimal)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, quotechar=dialect.quote)
-        first = next(row for row in reader if row)
+        try:
+            first = next(row for row in reader if row)
+        except csv.Error as error:  # such as a quote without an end
+            raise DataError(f"the file {name!r} is not an even table ({error})",
+                            "check its first line, or pass delimiter") from None  # fmt: skip
         if not self._options.header:
             header = [f"column_{k + 1}" for k in range(len(first))]
         else:

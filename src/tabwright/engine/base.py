@@ -26,7 +26,8 @@ class FoldJob:
     """Fit one candidate on one fold. ``time_limit_s`` is what the family is told; the engine kills a little later.
 
     With ``fold`` ALL_ROWS it is fitted on all rows, for the rounds that its parameters say. ``measure``: whether the
-    fold's model is exported alone and measured, too.
+    fold's model is exported alone and measured, too. ``n_folds``: how many folds candidates have, where these are fewer
+    than were made.
     """
 
     candidate: Candidate
@@ -34,6 +35,7 @@ class FoldJob:
     time_limit_s: float
     n_threads: int = 1
     measure: bool = False
+    n_folds: int | None = None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -204,7 +204,7 @@ class Session:
     ) -> Sample:
         """The student's sample: see :mod:`tabwright.engine.distil`."""
         teacher = tuple((str(m), float(w)) for m, w in job.candidate.params[TEACHER])
-        folds = range(self._counted_folds()) if job.fold == ALL_ROWS else (job.fold,)
+        folds = range(job.n_folds or self.n_folds) if job.fold == ALL_ROWS else (job.fold,)
         shelf = Shelf()
         members = [
             Member(m, "", w, tuple(load_fold_model(self.run, m, k, shelf) for k in folds)) for m, w in teacher
@@ -215,25 +215,21 @@ class Session:
 
         made_up, opinions = made_up_rows(self.table.take(rows), opinion, job.candidate.seed, deadline)
         observed = self._target(job.fold, rows).as_columns()
-        known = self._opinions(teacher, rows) if job.fold == ALL_ROWS else None
+        known = self._opinions(teacher, rows, job.n_folds or self.n_folds) if job.fold == ALL_ROWS else None
         # out-of-fold predictions of a fold's training rows come from models that know its validation rows
         real: Block = (train.X, observed, None, train.weight) if known is None else (
             train.X, known, train.y, train.weight)  # fmt: skip
         return lesson(self.task, [real, (features.apply(made_up), opinions, None, None)])
 
-    def _opinions(self, teacher: tuple[tuple[str, float], ...], rows: Ints) -> Floats | None:
+    def _opinions(self, teacher: tuple[tuple[str, float], ...], rows: Ints, n_folds: int) -> Floats | None:
         """The teacher's out-of-fold predictions of some rows; None where some have none (a hold-out)."""
-        terms = [(w, self._out_of_fold(m, rows)) for m, w in teacher]
+        terms = [(w, self._out_of_fold(m, rows, n_folds)) for m, w in teacher]
         return np.asarray(np.sum([w * p for w, p in terms if p is not None], axis=0)) if (
             all(p is not None for _, p in terms)) else None  # fmt: skip
 
-    def _counted_folds(self) -> int:
-        """How many folds candidates have; fewer than were made, once the search has said so."""
-        return int(self.run.config()["n_folds"])
-
-    def _out_of_fold(self, model_id: str, rows: Ints) -> Floats | None:
+    def _out_of_fold(self, model_id: str, rows: Ints, n_folds: int) -> Floats | None:
         """A candidate's out-of-fold predictions of some rows; None where some have none (a hold-out)."""
-        position, folds = np.full(self.table.n_rows, -1), range(self._counted_folds())
+        position, folds = np.full(self.table.n_rows, -1), range(n_folds)
         valid = np.concatenate([self.rows(k)[1] for k in folds])
         position[valid] = np.arange(len(valid))
         if (position[rows] < 0).any():
@@ -247,7 +243,7 @@ class Session:
         """The bases' out-of-fold predictions as further features of a stacker: steps, training and validation rows."""
         blocks = []
         for rows in (train, valid):
-            found = [self._out_of_fold(m, rows) for m in job.candidate.bases]
+            found = [self._out_of_fold(m, rows, job.n_folds or self.n_folds) for m in job.candidate.bases]
             if any(p is None for p in found):
                 raise FitError("its training rows have no out-of-fold predictions to be stacked on")
             blocks.append(np.concatenate([as_scores(p, self.task) for p in found if p is not None], axis=1))

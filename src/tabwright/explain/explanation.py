@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tabwright.data.readers import read_table
 from tabwright.data.target import read_target
 from tabwright.errors import DataError, OptionError
 from tabwright.explain import dependence as _dependence
@@ -18,7 +19,7 @@ from tabwright.explain import slices as _slices
 from tabwright.explain.subject import Subject, of_model
 from tabwright.explain.surrogate import Surrogate, surrogate
 from tabwright.explain.what_if import counterfactuals
-from tabwright.inputs import read_rows
+from tabwright.inputs import as_trained, has_names
 from tabwright.reasons import sentence, shown, stored_rows, strongest
 from tabwright.rows import columns_of
 from tabwright.runtime import Model
@@ -333,9 +334,12 @@ def explain_subject(
     max_evaluations: int = MAX_EVALUATIONS,
 ) -> Explanation:  # fmt: skip
     """As :func:`explain`, for anything that scores."""
-    frame = read_rows(X, subject.schema).reset_index(drop=True)
+    table = read_table(X).reset_index(drop=True)
     target = str(y) if isinstance(y, str) else str(subject.schema.target)
-    values = frame[target] if (y is None or isinstance(y, str)) and target in frame.columns else y
+    values = table[target] if (y is None or isinstance(y, str)) and target in table.columns else y
+    if isinstance(y, str) and not has_names(X):  # the others are features by position
+        table = table.drop(columns=[target], errors="ignore")
+    frame = as_trained(table, X, subject.schema)
     if isinstance(values, str):
         raise DataError(f"There is no column {values!r} in the table", "pass y, or name a column that is there")
     codes = None

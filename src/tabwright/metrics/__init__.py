@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -69,21 +70,17 @@ def _users_metric(name: str) -> Metric | None:
         return None
     if not isinstance(found, Metric):
         raise OptionError("sort_metric", f"{name!r} is no tabwright.metrics.base.Metric", "name one that is")
-    return replace(found, name=name, score=_told_of(name, found.score))
+    return replace(found, name=name, score=partial(_told_of, name, found.score))
 
 
-def _told_of(name: str, score: Score) -> Score:
-    """A user's function, whose faults end in a sentence that names it."""
-
-    def checked(y: Array, prediction: Floats, weight: Floats | None) -> float:
-        try:
-            return float(score(y, prediction, weight))
-        except Exception as error:
-            problem = f"is {name!r}, which fails with {type(error).__name__}: {error}"
-            fix = "mend its score: it takes y, prediction and weight, and returns one number"
-            raise OptionError("sort_metric", problem, fix) from error
-
-    return checked
+def _told_of(name: str, score: Score, y: Array, prediction: Floats, weight: Floats | None) -> float:
+    """What a user's function gives; its faults end in a sentence that names it."""
+    try:
+        return float(score(y, prediction, weight))
+    except Exception as error:
+        problem = f"is {name!r}, which fails with {type(error).__name__}: {error}"
+        fix = "mend its score: it takes y, prediction and weight, and returns one number"
+        raise OptionError("sort_metric", problem, fix) from error
 
 
 def score(metric: Metric, y: Array, prediction: Floats, weight: Floats | None = None, threshold: float = 0.5) -> float:

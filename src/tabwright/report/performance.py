@@ -22,8 +22,7 @@ def figures(finished: Finished) -> str:
     if prediction is None:
         return "<p>The out-of-fold predictions are gone (max_disk_mib).</p>"
     problem = finished.problem
-    rows = problem.evaluation_rows()
-    y, weight = problem.user_y(rows), None if problem.weight is None else problem.weight[rows]
+    y, weight = problem.outcomes()
     classes = [str(c) for c in finished.schema.classes or ()]
     if problem.task is Task.REGRESSION:
         charts = _numbers(y, prediction[:, 0], str(finished.schema.target))

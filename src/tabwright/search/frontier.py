@@ -15,7 +15,7 @@ from tabwright.data.table import Table
 from tabwright.engine.shelf import Shelf, load_fold_model
 from tabwright.ensemble.averaging import Averaging
 from tabwright.ensemble.greedy import select
-from tabwright.errors import NotExportableError
+from tabwright.errors import NotExportableError, OptionError
 from tabwright.metrics import best_threshold, full_proba, tuned_score
 from tabwright.objectives.cost import P99, CostModel, Single, bare, measure_single
 from tabwright.objectives.custom import frame, is_custom, is_fairness, value
@@ -60,10 +60,14 @@ def _some(rows: Ints) -> Ints:
 
 
 def try_objective(name: str, option: str, problem: Problem, table: Table) -> None:
-    """Ask an objective about the constant prediction: what fails is to do so before the search, not after it."""
-    rows = _some(problem.evaluation_rows())
+    """Ask an objective about random predictions: what fails is to do so before the search, not after it."""
+    rows, rng = _some(problem.evaluation_rows()), np.random.default_rng(0)
     constant = np.tile(np.array(problem.constant()), (len(rows), 1))
-    given = constant[:, 0] if problem.task is Task.REGRESSION else full_proba(constant)
+    if problem.task is Task.REGRESSION:
+        given = constant[:, 0] + problem.scale * rng.normal(size=len(rows))
+    else:
+        given = np.asarray(full_proba(constant) * np.exp(rng.normal(size=(len(rows), problem.n_classes))))
+        given /= given.sum(axis=1, keepdims=True)
     value(name, table.schema, problem.task, problem.user_y(rows), given, frame(table.take(rows)), option)
 
 
@@ -84,14 +88,14 @@ class Frontier:
         self._problem, self._run, self._state, self._table = problem, run, state, table
         self.names = names
         # what is measured: the file that would be written
+        self.faults: dict[str, str] = {}  # of objectives that failed for some design, which none takes then
         self.emit: Callable[[Ensemble], bytes] = lambda ensemble: bare(ensemble, table.schema)
         self.cost = CostModel()
         self._shelf = Shelf()
         rows = np.sort(np.random.default_rng(0).permutation(table.n_rows)[:SAMPLE_ROWS])
         self._inputs = graph_inputs(table.take(rows))
         self._rows = problem.evaluation_rows()
-        self._y = problem.user_y(self._rows)
-        self._weight = None if problem.weight is None else problem.weight[self._rows]
+        self._y, self._weight = problem.outcomes()
         self._averaging: Averaging | None = None
         self._made: dict[int, Floats] = {}  # features of the probe rows that candidates share
         self._points: dict[Design, Point] = {}  # measured ones
@@ -245,12 +249,15 @@ class Frontier:
             prediction = every[rows]
             given = prediction[:, 0] if problem.task is Task.REGRESSION else full_proba(prediction)
             X = frame(self._table.take(self._rows[rows]))
-            threshold = best_threshold(problem.metric, self._y, every, self._state.weight)  # as it is delivered
+            threshold = best_threshold(problem.metric, self._y, every, self._weight)  # as it is delivered
             decided = full_proba((prediction >= threshold).astype(np.float64)) if problem.n_classes == 2 else given
-            self._read[design.weights] = {
-                name: value(name, schema, problem.task, self._y[rows], decided if is_fairness(name) else given, X)
-                for name in self._reads
-            }
+            found = self._read[design.weights] = dict.fromkeys(self._reads, math.inf)
+            for name in found:
+                shown = decided if is_fairness(name) else given
+                try:
+                    found[name] = value(name, schema, problem.task, self._y[rows], shown, X)
+                except OptionError as error:  # it did well when it was tried: of this model it can't be told
+                    self.faults[name] = str(error)
         return self._read[design.weights]
 
     def _ratio(self, name: str, prior: float) -> float:
@@ -330,20 +337,27 @@ class Frontier:
                 tried[best.design] = self.measure_again(best.design)
                 continue
             if best is None or (time.monotonic() > until and tried):
-                return self._nearest(limits, tried, finish)
+                return self._nearest(limits, tried, finish, until)
             tried[best.design] = self.measure(best.design)
 
     def _nearest(
-        self, limits: Mapping[str, float], tried: Mapping[Design, Point], finish: Callable[[Design], Design]
-    ) -> Point:
+        self, limits: Mapping[str, float], tried: Mapping[Design, Point], finish: Callable[[Design], Design],
+        until: float,
+    ) -> Point:  # fmt: skip
         """The best measured design within the limits, or the one that misses them least, cheap single models too."""
         kept = [p for p in tried.values() if excess(p.costs, limits, margin=True) <= 0.0]
         if kept:
             return min(kept, key=self._rank)
-        singles = [self.point(finish(self._single_fold(((e.candidate.model_id, 1.0),)))) for e in self.candidates()]
+        bounds = {name: limit for name, limit in limits.items() if name in COSTS}
+        alone = [finish(self._single_fold(((e.candidate.model_id, 1.0),))) for e in self.candidates()]
+        alone.sort(key=lambda d: excess(self._predicted(d), bounds, margin=False))
+        singles: list[Point] = []
+        for design in alone:
+            if singles and time.monotonic() > until:
+                break
+            singles.append(self.point(design))
         singles.sort(key=lambda p: (excess(p.costs, limits, margin=False), *self._rank(p)))
         near = [p.design for p in singles[:2]]
-        bounds = {name: limit for name, limit in limits.items() if name in COSTS}
         if len(bounds) < len(limits):  # where what reads predictions is missed, more fold models cost nothing
             near += [list(self._grown(self._single_fold(d.weights), bounds))[-1] for d in near[:1]]
             led = Design.whole(self._state.leader.weights, self._problem.delivered)

@@ -108,7 +108,7 @@ class Search:
         try:
             while self.budget.left_for_search() > 0 and not self.options.stop():
                 while self._has_place and (job := self._next_job()) is not None:
-                    self.engine.submit(job)
+                    self.engine.submit(replace(job, n_folds=self.problem.n_folds))
                 self._show()
                 if not self.engine.running() and self.engine.free() == self.engine.n_workers:
                     break  # nothing runs and nothing more can be begun
@@ -181,9 +181,8 @@ class Search:
     def _reduce(self, n_folds: int, why: str, *, for_good: bool = True) -> None:
         """From now on only the first so many folds count; if not for good, a resumed run goes on with all."""
         problem = self.problem
-        facts: dict[str, object] = {"n_folds": n_folds, "is_open": False}
-        if not for_good:
-            facts["made_folds"] = problem.n_folds
+        facts: dict[str, object] = {"n_folds": n_folds}
+        facts |= {"is_open": False} if for_good else {"made_folds": problem.n_folds}
         with contextlib.suppress(OSError):  # a full disk must not end the run: opened again, it has another leader
             self._run.write_config(self._run.config() | facts)
         self.__dict__.pop("frontier", None)  # it knows the folds of before

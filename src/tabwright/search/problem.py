@@ -54,6 +54,11 @@ class Problem:
         """Rows with an out-of-fold prediction, fold after fold."""
         return np.concatenate(self.valid)
 
+    def outcomes(self) -> tuple[Array, Floats | None]:
+        """Target (in its own unit, or class codes) and weights of :meth:`evaluation_rows`."""
+        rows = self.evaluation_rows()
+        return self.user_y(rows), None if self.weight is None else self.weight[rows]
+
     def constant(self) -> tuple[float, ...]:
         """The trivial prediction in canonical form: weighted mean or quantile, P(second class), or class shares."""
         if self.task is Task.REGRESSION:
@@ -67,8 +72,6 @@ class Problem:
 
     def trivial_loss(self) -> float:
         """Loss of the constant prediction on the evaluation rows."""
-        rows = self.evaluation_rows()
-        prediction = np.tile(np.array(self.constant()), (len(rows), 1))
-        weight = None if self.weight is None else self.weight[rows]
-        value = tuned_score(self.metric, self.user_y(rows), prediction, weight)
+        y, weight = self.outcomes()
+        value = tuned_score(self.metric, y, np.tile(np.array(self.constant()), (len(y), 1)), weight)
         return -value if self.metric.greater_is_better else value

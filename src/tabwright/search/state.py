@@ -87,9 +87,7 @@ class State:
         self.problem = problem
         self.constant = Blend(score=problem.trivial_loss() * (-1 if problem.metric.greater_is_better else 1))
         self.leader = self.constant
-        self._rows = problem.evaluation_rows()
-        self.y = problem.user_y(self._rows)
-        self.weight = None if problem.weight is None else problem.weight[self._rows]
+        self.y, self.weight = problem.outcomes()
         self._calibrations: dict[tuple[tuple[str, float], ...], Calibration | None] = {}
 
     def restore(self, journal: Journal) -> None:
@@ -139,7 +137,7 @@ class State:
         """Weighted out-of-fold predictions of complete candidates, in the target's unit; the constant of none."""
         terms = [w * p for m, w in weights if (p := self.entries[m].prediction) is not None]
         if not terms:
-            return np.tile(np.array(self.problem.constant()), (len(self._rows), 1))
+            return np.tile(np.array(self.problem.constant()), (len(self.y), 1))
         return np.asarray(np.sum(terms, axis=0))
 
     def lead(self, weights: tuple[tuple[str, float], ...]) -> Blend:

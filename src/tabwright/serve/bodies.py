@@ -192,8 +192,9 @@ def _read_csv(body: bytes, served: Served, max_rows: int) -> Feeds:
     schema = served.model.schema
     known, read = ({c.name for c in columns} for columns in (schema.columns, schema.used))
     header = [name if name in known else name.strip() for name in clean_names(rows[0])[0]]  # as training names them
+    named = {name for name, cell in zip(header, rows[0], strict=True) if cell.strip()}  # not by clean_names alone
     # SageMaker's CSV has no header; with one, its names are the model's, or among others
-    if len(known & set(header)) * 2 > len(header) or read <= set(header):
+    if len(known & named) * 2 > len(header) or (read <= set(header) and read & named):
         return read_split(header, rows[1:], served, max_rows) if len(rows) > 1 else _no_rows()
     if len(header) not in (len(schema.columns), len(schema.used)):
         require_columns(header, schema)

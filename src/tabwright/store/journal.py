@@ -174,6 +174,10 @@ class Journal:
         rows = self._db.execute("SELECT * FROM folds ORDER BY rowid")
         return [replace(FoldRecord(*row), stages=json.loads(row[-1])) for row in rows]
 
+    def n_fitted(self) -> int:
+        """How many folds, and fits on all rows, have ended well."""
+        return int(self._db.execute("SELECT count(*) FROM folds WHERE status = 'ok'").fetchone()[0])
+
     def leaders(self) -> list[tuple[float, str, float | None, list[tuple[str, float]]]]:
         rows = self._db.execute("SELECT time, name, score, members FROM leaders ORDER BY rowid")
         return [(t, n, s, [(str(m), float(w)) for m, w in json.loads(j)]) for t, n, s, j in rows]

@@ -74,8 +74,8 @@ def estimate(frame: pd.DataFrame, target: str, task: str, config: Config, kinds:
                                  named.get("time_column"), None)  # fmt: skip
     outcomes = frame[target]
     if rows.weight is not None:  # rows of weight 0 are left out
-        counted = np.flatnonzero(rows.weight)
-        features, outcomes, rows = features.iloc[counted], outcomes.iloc[counted], rows.take(counted)
+        counted = rows.weight > 0
+        features, outcomes, rows = features[counted], outcomes[counted], rows.take(counted)
     found = make_target(outcomes, target, classification=task == "classification")
     schema = infer_schema(features, None, found.task, {k: v for k, v in kinds.items() if k in features.columns})
     check_monotone(config, schema, found.task)

@@ -317,13 +317,11 @@ def out_of_fold(path: Path, model_id: str) -> Outcomes:
 def _out_of_fold(path: Path, model_id: str, _changed: tuple[tuple[int, int], ...]) -> Outcomes:
     run = RunDir.open(path)
     problem, schema = load_problem(run), run.load_schema()
-    rows = problem.evaluation_rows()
+    y, weight = problem.outcomes()
     found = journal(path)
     prediction = _prediction(run, problem, members_of(found, model_id))
     classes = tuple(map(str, schema.classes or ()))
-    weight = None if problem.weight is None else problem.weight[rows]
-    told = f"{len(rows):,} rows of the training table, each predicted by a model that did not learn from it"
-    y = problem.user_y(rows)
+    told = f"{len(y):,} rows of the training table, each predicted by a model that did not learn from it"
     if found.leaders and found.leaders[-1].name == model_id and problem.task is not Task.REGRESSION:
         calibration = calibrate(y, prediction, weight)  # as it is delivered
         prediction = prediction if calibration is None else calibration.apply(prediction)

@@ -170,13 +170,11 @@ class H2OModel(Counterparts):
         """On given rows, or else out of fold (whatever of train, valid and xval is asked for)."""
         del train, valid, xval
         finished = self._made._finished
-        problem = finished.problem
         if test_data is None:
             prediction = finished.out_of_fold(self._ensemble)
             if prediction is None:
                 raise OptionError("test_data", "is absent and the out-of-fold predictions are gone", "pass a frame")
-            rows = problem.evaluation_rows()
-            y, weight = problem.user_y(rows), None if problem.weight is None else problem.weight[rows]
+            y, weight = finished.problem.outcomes()
             return self._performance(y, prediction, weight)
         frame = pandas_of(test_data)
         target = str(finished.schema.target)
