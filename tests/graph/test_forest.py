@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from tabwright.onnx.forest import Forest, combine, evaluate, stack_outputs
 from tabwright.onnx.graph import Graph, matrix_to_double
+from tabwright.onnx.tree_node import tree_ensemble_node
 
 N_FEATURES = 4
 
@@ -72,6 +73,17 @@ def test_random_forests_score_as_a_walk(seed, n_outputs, n_trees, depth, members
     rng = np.random.default_rng(seed)
     forest, X = random_forest(rng, n_outputs, n_trees, depth, members=members), rows(rng)
     np.testing.assert_allclose(scored(forest, X), evaluate(forest, X), rtol=1e-12, atol=1e-12)
+
+
+@given(seed=st.integers(0, 2**32 - 1), n_trees=st.integers(1, 12), depth=st.integers(1, 30))
+def test_a_leaf_stands_nowhere_beside_an_inner_node_of_its_number(seed, n_trees, depth):
+    """onnxruntime before 1.24 takes the node above them for a leaf."""
+    node = tree_ensemble_node(random_forest(np.random.default_rng(seed), 1, n_trees, depth), "x", "y")
+    of = {a.name: np.array(a.ints) for a in node.attribute if a.ints}
+    mixed = of["nodes_trueleafs"] != of["nodes_falseleafs"]
+    assert (of["nodes_truenodeids"][mixed] != of["nodes_falsenodeids"][mixed]).all()
+    ids = np.concatenate([of[f"nodes_{side}nodeids"][of[f"nodes_{side}leafs"] == 1] for side in ("true", "false")])
+    assert len(np.unique(ids)) == len(ids) and ids.max() < len(of["leaf_targetids"])
 
 
 @pytest.mark.parametrize("codes", [(0,), (1, 2), (0, 31), (31, 32), (63, 64), (5, 300), tuple(range(0, 90, 3)),

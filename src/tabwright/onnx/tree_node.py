@@ -24,10 +24,8 @@ def tree_ensemble_node(forest: Forest, x: str, output: str) -> onnx.NodeProto:
     leaves = np.flatnonzero(forest.feature < 0)
     if len(inner) == 0:  # no trees at all: one that adds nothing keeps the operator valid
         return tree_ensemble_node(_zero_tree(forest), x, output)
-    position = np.empty(len(forest.feature), np.int64)
-    position[inner] = np.arange(len(inner))
-    position[leaves] = np.arange(len(leaves))
     is_leaf = forest.feature < 0
+    position = _positions(forest, inner, leaves)
 
     def children(side: Ints) -> tuple[Array, Array]:
         child = side[inner]
@@ -35,6 +33,7 @@ def tree_ensemble_node(forest: Forest, x: str, output: str) -> onnx.NodeProto:
 
     true_ids, true_leaf = children(forest.left)
     false_ids, false_leaf = children(forest.right)
+    in_order = leaves[np.argsort(position[leaves])]
     modes = np.full(len(inner), BRANCH_LEQ, np.uint8)
     splits = forest.threshold[inner].astype(np.float64)
     membership: list[float] = []
@@ -54,12 +53,30 @@ def tree_ensemble_node(forest: Forest, x: str, output: str) -> onnx.NodeProto:
         "nodes_falsenodeids": false_ids.tolist(),
         "nodes_falseleafs": false_leaf.tolist(),
         "nodes_missing_value_tracks_true": forest.missing_left[inner].astype(np.int64).tolist(),
-        "leaf_targetids": forest.leaf_output[leaves].tolist(),
-        "leaf_weights": numpy_helper.from_array(forest.leaf_value[leaves].astype(np.float64), "leaves"),
+        "leaf_targetids": forest.leaf_output[in_order].tolist(),
+        "leaf_weights": numpy_helper.from_array(forest.leaf_value[in_order].astype(np.float64), "leaves"),
     }
     if membership:
         attributes["membership_values"] = numpy_helper.from_array(np.array(membership, np.float64), "members")
     return helper.make_node("TreeEnsemble", [x], [output], domain="ai.onnx.ml", **attributes)
+
+
+def _positions(forest: Forest, inner: Ints, leaves: Ints) -> Ints:
+    """Where each node stands among the inner nodes, or among the leaves.
+
+    onnxruntime before 1.24 takes a node for a leaf if its children stand at the same place, though only one of them be
+    a leaf; so no such two do.
+    """
+    position = np.empty(len(forest.feature), np.int64)
+    position[inner], position[leaves] = np.arange(len(inner)), np.arange(len(leaves))
+    left, right = forest.left[inner], forest.right[inner]
+    is_leaf = forest.feature < 0
+    same = (is_leaf[left] != is_leaf[right]) & (position[left] == position[right])
+    moved = np.where(is_leaf[left], left, right)[same]
+    if len(moved) == 1:
+        moved = np.append(moved, leaves[leaves != moved][:1])
+    position[moved] = np.roll(position[moved], 1)
+    return position
 
 
 def _without_bare_leaves(forest: Forest) -> Forest:
