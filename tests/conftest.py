@@ -27,6 +27,11 @@ os.environ["TABWRIGHT_EXPERIENCE"] = "off"  # nothing is learned from tests, and
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests and programs that load onnxruntime themselves
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first, so that no process is left alone with them at the end."""
+    items.sort(key=lambda item: item.path.name != "test_pages.py")
+
+
 def model_bytes(schema: Schema, signing_key: Any = None, **facts: Any) -> bytes:
     """A sealed file: the sum of the numbers plus the count of empty strings; its sign is the class."""
     graph = Graph()
@@ -82,9 +87,26 @@ def make_model() -> Callable[..., bytes]:
     return model_bytes
 
 
+@pytest.fixture
+def three_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches of scripts that bound only the time end after three candidates, so that the machine decides nothing."""
+    from tabwright import AutoMLClassifier, AutoMLRegressor
+
+    fit = AutoMLClassifier.fit  # the same in both
+
+    def bounded(made: Any, *data: Any, **named: Any) -> Any:
+        return fit(made.set_params(max_models=min(made.max_models or 3, 3)), *data, **named)
+
+    for kind in (AutoMLClassifier, AutoMLRegressor):
+        monkeypatch.setattr(kind, "fit", bounded)
+
+
 @pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium."""
+    """Headless Chromium; what is expected of its pages may take a minute, as the machine may be busy."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60_000)
     with chromium() as made:
         yield made
 

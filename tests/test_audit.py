@@ -24,7 +24,7 @@ def run(tmp_path_factory):
     X = pd.DataFrame(rng.normal(size=(300, 3)), columns=["a", "b<&>", "c"])
     path = tmp_path_factory.mktemp("audit") / "run"
     aml = AutoMLRegressor(
-        max_runtime_secs=40, max_models=3, n_jobs=2, progress=False, export_checkpoints_dir=path,
+        max_runtime_secs=40, max_models=3, nfolds=3, n_jobs=2, progress=False, export_checkpoints_dir=path,
         include_families=["tabwright.testing.faulty:RAISE", "linear", "lightgbm"],
     )  # fmt: skip
     aml.fit(X, X["a"] + rng.normal(size=300))

@@ -9,7 +9,8 @@ from tabwright.evaluation import evaluate_model
 from tabwright.runtime import load_model
 from tabwright.store.run_dir import RunDir
 
-ONE = {"max_runtime_secs": 60, "max_models": 1, "include_families": ["linear"], "nfolds": 3, "progress": False}
+ONE = {"max_runtime_secs": 60, "max_models": 1, "include_families": ["linear"], "nfolds": 3, "n_jobs": 1,
+       "progress": False}  # fmt: skip
 
 
 def table(rows=300):

@@ -1,6 +1,8 @@
-"""The real command line in real processes."""
+"""The real command line: searches in real processes, what is quick in this one."""
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +52,8 @@ def run(csv):
         2,
         "--max-runtime-secs",
         60,
+        "--nfolds",
+        3,
         "--include-families",
         "linear,lightgbm",
         "--export",
@@ -60,7 +64,21 @@ def run(csv):
     return path
 
 
-def test_commands_on_a_run(run, csv):
+def allow(path, max_models):
+    """As if the run had been asked for so many candidates."""
+    stored = json.loads((path / "run.json").read_text())
+    stored["config"]["max_models"] = max_models
+    (path / "run.json").write_text(json.dumps(stored))
+
+
+def finished_folds(path):
+    journal = RunDir(path).journal()
+    found = [(f.model_id, f.fold, f.score) for f in journal.folds() if f.status == "ok"]
+    journal.close()
+    return found
+
+
+def test_commands_on_a_run(run, csv, capsys):
     model, out = csv.parent / "model.onnx", csv.parent / "predictions.csv"
     for arguments, expected in (
         (("leaderboard", run, "--all"), "lightgbm_1"),
@@ -73,18 +91,25 @@ def test_commands_on_a_run(run, csv):
         (("profile", model, csv), "rows/s"),
         (("predict", model, csv, "--out", out), "400 predictions"),
     ):
-        done = tabwright(*arguments)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert expected in done.stdout
+        code = main([*map(str, arguments)])
+        told = capsys.readouterr()
+        assert (code, told.err) == (0, "")
+        assert expected in told.out
     assert len(pd.read_csv(out)) == 400
     assert json.loads(tabwright("audit", run, "--json").stdout)["candidates"][0]["family"]
 
 
-def test_resume_goes_on_after_a_finished_run(run):
-    before = len(json.loads(tabwright("audit", run, "--json").stdout)["folds"])
-    done = tabwright("resume", run, "--extra-secs", 4)
+def test_resume_goes_on_after_a_finished_run(run, tmp_path):
+    before, path = finished_folds(run), tmp_path / "run"
+    shutil.copytree(run, path)
+    done = tabwright("resume", path, "--extra-secs", 60)
+    assert done.returncode == 0 and "There was nothing to do" in done.stderr, done.stderr
+    assert finished_folds(path) == before
+    allow(path, 3)
+    done = tabwright("resume", path, "--extra-secs", 60)
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(tabwright("audit", run, "--json").stdout)["folds"]) >= before
+    after = finished_folds(path)
+    assert after[: len(before)] == before and len(after) == len(before) + 3
 
 
 CARELESS = [
@@ -96,18 +121,17 @@ CARELESS = [
 
 
 @pytest.mark.parametrize(("text", "answer"), CARELESS, ids=["empty", "header only", "one row", "constant"])
-def test_careless_files_get_one_sentence_and_exit_code_2(text, answer, tmp_path):
-    import re
-
+def test_careless_files_get_one_sentence_and_exit_code_2(text, answer, tmp_path, capsys):
     path = tmp_path / "d.csv"
     path.write_text(text)
-    done = tabwright("fit", path, "--target", "b", "--task", "regression", "--out", tmp_path / "run")
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("tabwright: ") and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
-    assert re.search(answer, done.stderr), done.stderr
+    code = main(["fit", str(path), "--target", "b", "--task", "regression", "--out", str(tmp_path / "run")])
+    told = capsys.readouterr().err
+    assert code == 2, told
+    assert told.startswith("tabwright: ") and told.count("\n") == 1 and "Traceback" not in told
+    assert re.search(answer, told), told
 
 
-def test_careless_arguments(csv, run, tmp_path):
+def test_careless_arguments(csv, run, tmp_path, capsys):
     for arguments, answer in (
         (("fit", "no.csv", "--target", "x", "--out", tmp_path / "r"), "no.csv"),
         (("fit", csv, "--target", "price", "--out", tmp_path / "r"), "no column 'price'"),
@@ -120,9 +144,10 @@ def test_careless_arguments(csv, run, tmp_path):
         (("evaluate", csv, csv), "teile.csv"),
         (("predict", csv.parent / "model.onnx", csv, "--out", tmp_path / "x.txt"), "--out"),
     ):
-        done = tabwright(*arguments)
-        assert done.returncode == 2, (arguments, done.stderr)
-        assert answer in done.stderr and "Fix:" in done.stderr and "Traceback" not in done.stderr
+        code = main([*map(str, arguments)])
+        told = capsys.readouterr().err
+        assert code == 2, (arguments, told)
+        assert answer in told and "Fix:" in told and "Traceback" not in told
 
 
 @pytest.mark.parametrize(
@@ -144,10 +169,12 @@ def test_a_careless_line_gets_one_sentence(line, answer, capsys):
     assert ended.value.code == 2 and told.startswith(f"tabwright: {answer}") and told.count("\n") == 1, told
 
 
-def test_every_command_has_help():
+def test_every_command_has_help(capsys):
     assert tabwright("--help").returncode == 0
     for command in COMMANDS:
-        assert command.help in tabwright(command.name, "--help").stdout
+        with pytest.raises(SystemExit) as ended:
+            main([command.name, "--help"])
+        assert ended.value.code == 0 and command.help in capsys.readouterr().out
 
 
 def start(csv, path, seconds):
@@ -164,6 +191,8 @@ def start(csv, path, seconds):
             str(path),
             "--max-runtime-secs",
             str(seconds),
+            "--nfolds",
+            "3",
             "--quiet",
         ],
         stdout=subprocess.PIPE,
@@ -173,15 +202,11 @@ def start(csv, path, seconds):
     )
 
 
-def wait_for_folds(path, n, seconds=40):
+def wait_for_folds(path, n, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if (path / "journal.sqlite").exists():
-            journal = RunDir(path).journal()
-            done = sum(f.status == "ok" for f in journal.folds())
-            journal.close()
-            if done >= n:
-                return
+        if (path / "journal.sqlite").exists() and len(finished_folds(path)) >= n:
+            return
         time.sleep(0.05)
     raise AssertionError("no fold was finished")
 
@@ -191,7 +216,7 @@ def test_a_signal_ends_a_run_with_a_valid_leader(how, csv, tmp_path):
     process = start(csv, tmp_path / "run", 120)
     wait_for_folds(tmp_path / "run", 6)
     process.send_signal(how)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "tabwright resume" in err and "rank" in out
 
@@ -204,15 +229,13 @@ def test_kill_minus_nine_loses_no_finished_fold(csv, tmp_path):
     wait_for_folds(path, 4)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    journal = RunDir(path).journal()
-    before = [(f.model_id, f.fold, f.score) for f in journal.folds() if f.status == "ok"]
-    journal.close()
+    before = finished_folds(path)
     board = tabwright("leaderboard", path, "--all").stdout
     assert "constant" in board and " running" not in board  # nobody works on it
-    done = tabwright("resume", path, "--extra-secs", 5)
+    begun = json.loads(tabwright("audit", path, "--json").stdout)["candidates"]
+    allow(path, len(begun) + 1)
+    done = tabwright("resume", path, "--extra-secs", 120)
     assert done.returncode == 0, done.stderr
-    journal = RunDir(path).journal()
-    after = [(f.model_id, f.fold, f.score) for f in journal.folds() if f.status == "ok"]
-    journal.close()
+    after = finished_folds(path)
     assert after[: len(before)] == before and len(after) > len(before)
     assert len({(m, f) for m, f, _ in after}) == len(after)  # no finished fold was fitted again

@@ -1,5 +1,6 @@
 """The parts of docs/customising.md, as a user's package: they pass the suites, run, are stored, exported or refused."""
 
+import pickle
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from tabwright import AutoMLRegressor, load_model
 from tabwright.errors import NotExportableError, OptionError, RunError
 
 PAGE = Path(__file__).parents[1] / "docs" / "customising.md"
-QUICK = {"max_runtime_secs": 60, "max_models": 2, "nfolds": 2, "progress": False}
+QUICK = {"max_runtime_secs": 60, "max_models": 2, "nfolds": 2, "n_jobs": 1, "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,7 @@ def test_a_metric_and_a_splitter(package, frame, tmp_path):
     out_of_fold = made._finished.out_of_fold(made.leader)[:, 0]
     assert board.loc["linear_1", "score"] == pytest.approx(pinball90(frame["y"].to_numpy(), out_of_fold), rel=0.05)
     assert len(AutoMLRegressor.open(tmp_path / "run").leaderboard()) == len(board)
+    assert np.array_equal(pickle.loads(pickle.dumps(made)).predict(frame), made.predict(frame))
 
 
 def test_a_metric_that_fails_is_named_before_anything_is_fitted(package, frame):

@@ -1,8 +1,6 @@
 """Tables and options at the edges: noise, zeros, weights of zero, groups, an order of time, odd targets."""
 
 import json
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -10,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tabwright import AutoMLClassifier, AutoMLRegressor, load_model
+from tabwright.cli.main import main
 from tabwright.data.splits import make_folds
 from tabwright.errors import ColumnError, DataError, OptionError
 from tabwright.evaluation import evaluate_model
@@ -20,7 +19,8 @@ from tabwright.pipeline import TARGET
 from tabwright.replay import replay
 from tabwright.types import Task
 
-QUICK = {"max_runtime_secs": 60, "max_models": 1, "include_families": ["linear"], "progress": False, "n_jobs": 1}
+QUICK = {"max_runtime_secs": 60, "max_models": 1, "include_families": ["linear"], "nfolds": 3, "progress": False,
+         "n_jobs": 1}  # fmt: skip
 
 
 def frame(rows=300, seed=0):
@@ -71,7 +71,7 @@ def test_the_absolute_error_asks_for_medians(family):
     y = X.x + np.random.default_rng(4).exponential(3.0, 1500) - 2.0
     found = {}
     for metric in ("mae", "rmse"):
-        made = AutoMLRegressor(**QUICK | {"include_families": [family]}, sort_metric=metric, nfolds=2)
+        made = AutoMLRegressor(**QUICK | {"include_families": [family], "sort_metric": metric, "nfolds": 2})
         quiet(made, X, y)
         found[metric] = made.predict(X)
     assert abs(np.mean(y < found["mae"]) - 0.5) < 0.06 < abs(np.mean(y < found["rmse"]) - 0.5)
@@ -161,7 +161,8 @@ def test_a_correction_by_few_rows_is_a_small_one():
     made = AutoMLRegressor(max_runtime_secs=60, max_models=3, nfolds=10, include_families=["lightgbm"], progress=False)
     quiet(made, frame(30), y)
     logs = [e for e in made._finished.state.finished() if TARGET in e.candidate.params]
-    assert all(e.score > 0.05 * y.std() for e in logs)  # of three rows a fold, the factor alone would give the truth
+    # of three rows a fold, the factor alone would give the truth
+    assert logs and all(e.score > 0.05 * y.std() for e in logs)
 
 
 def test_labels_beyond_int64(tmp_path):
@@ -186,14 +187,13 @@ def test_faults_in_one_sentence(tmp_path):
         evaluate_model(load_model(tmp_path / "model.onnx"), X, pd.Series([np.nan] * 50, name="y"))
 
 
-def test_an_encoding_that_is_wrong_or_unknown(tmp_path):
+def test_an_encoding_that_is_wrong_or_unknown(tmp_path, capsys):
     (tmp_path / "d.csv").write_text("a,ö\n" + "1,2\n3,4\n" * 20, "utf-8")
     for encoding in ("foo", "ascii"):
-        done = subprocess.run(
-            [sys.executable, "-m", "tabwright", "fit", str(tmp_path / "d.csv"), "--target", "a", "--encoding", encoding,
-             "--out", str(tmp_path / "run")], capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 2 and "can't be decoded" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        command = ["fit", str(tmp_path / "d.csv"), "--target", "a", "--encoding", encoding]
+        assert main([*command, "--out", str(tmp_path / "run")]) == 2
+        told = capsys.readouterr().err
+        assert "can't be decoded" in told and told.count("\n") == 1, told
 
 
 def test_a_selected_design_is_replayed(tmp_path):

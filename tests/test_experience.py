@@ -29,7 +29,7 @@ def fit(**options):
     X, y = people()
     families = ["linear", "knn"]  # that take no time
     return AutoMLRegressor(
-        max_runtime_secs=6.0, nfolds=2, include_families=families, progress=False, **options
+        max_runtime_secs=60.0, nfolds=2, include_families=families, progress=False, **options
     ).fit(X, y)  # fmt: skip
 
 
@@ -65,7 +65,8 @@ def test_runs_are_learned_from_and_tell_nothing_of_the_data(store, capsys):
 
 def test_forests_are_learned_from(store):
     X, y = people()
-    AutoMLRegressor(include_families=["extra_trees"], max_runtime_secs=None, max_models=1, progress=False).fit(X, y)
+    options = {"max_runtime_secs": None, "max_models": 1, "nfolds": 2, "progress": False}
+    AutoMLRegressor(include_families=["extra_trees"], **options).fit(X, y)
     learned = Experience(str(store))
     (run,) = learned.all()
     learned.close()
@@ -86,7 +87,7 @@ def test_a_named_start_does_without_it_where_the_command_is_told(store, tmp_path
     """Both options together: the earlier run is begun with, and nothing is told of this one."""
     X, y = people()
     X.assign(y=y).to_csv(tmp_path / "t.csv", index=False)
-    words = ["fit", str(tmp_path / "t.csv"), "--target", "y", "--max-runtime-secs", "6", "--nfolds", "2", "--quiet",
+    words = ["fit", str(tmp_path / "t.csv"), "--target", "y", "--max-runtime-secs", "60", "--nfolds", "2", "--quiet",
              "--include-families", "linear,knn", "--no-experience"]  # fmt: skip
     assert main([*words, "--out", str(tmp_path / "first")]) == 0
     assert main([*words, "--out", str(tmp_path / "second"), "--warm-start", str(tmp_path / "first")]) == 0

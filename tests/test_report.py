@@ -81,6 +81,7 @@ def test_model_card_tells_the_facts_and_travels_with_the_file(made, tmp_path):
     assert stored.startswith(f"# Model card: {made.schema.target}") and "has not stated a use" in stored
 
 
+@pytest.mark.parametrize("made", ["price", pytest.param("two", marks=pytest.mark.slow)], indirect=True)
 def test_command_line(made, tmp_path, capsys):
     out = [str(made.run_dir), "--out", str(tmp_path / "r.html"), "--card", str(tmp_path / "c.md")]
     assert main(["report", *out]) == 0

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import venv
 from pathlib import Path
 
@@ -31,19 +32,10 @@ def test_numpy_and_onnxruntime_are_enough(tmp_path):
     aml.export(tmp_path / "m.onnx")
     rows = json.loads(frame.head(40).drop(columns=["y"]).to_json(orient="records"))
     (tmp_path / "rows.json").write_text(json.dumps(rows))
-    venv.create(tmp_path / "env", with_pip=True)
+    venv.create(tmp_path / "env", with_pip=False)
     python = tmp_path / "env" / "bin" / "python"
-    install = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--constraint",
-        ROOT / "constraints.txt",
-        "numpy",
-        "onnxruntime",
-    ]
+    install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile", "--constraint",
+               ROOT / "constraints.txt", "numpy", "onnxruntime"]  # fmt: skip
     subprocess.run(list(map(str, install)), check=True, capture_output=True)
     done = subprocess.run(
         [str(python), "-c", SCRIPT, str(tmp_path / "m.onnx"), str(tmp_path / "rows.json")],

@@ -31,7 +31,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def begin(command, health, log, seconds=90, **environment):
+def begin(command, health, log, seconds=180, **environment):
     with log.open("wb") as out:
         settings = os.environ | environment
         process = subprocess.Popen(command, stdout=out, stderr=out, env=settings, start_new_session=True)

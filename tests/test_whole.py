@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabwright import AutoMLClassifier, AutoMLRegressor, inputs, load_model
+from tabwright import AutoMLClassifier, AutoMLRegressor, inputs, load_model, whole_source
 from tabwright.cli.main import main
 from tabwright.data import stream
 from tabwright.data.table import Table
@@ -19,7 +19,8 @@ from tabwright.models.base import Sample
 from tabwright.pipeline import EVERYTHING
 from tabwright.store.origin import Origin, matrices_dir
 
-QUICK = {"max_runtime_secs": 30, "max_models": 2, "include_families": ["lightgbm"], "progress": False, "seed": 3}
+QUICK = {"max_runtime_secs": 120, "max_models": 1, "nfolds": 2, "include_families": ["lightgbm"], "progress": False,
+         "seed": 3}  # fmt: skip
 N = 12_000
 pytestmark = pytest.mark.filterwarnings("ignore:The search sees:UserWarning")
 
@@ -42,6 +43,12 @@ def folder(frame, tmp_path, monkeypatch):
     for k, piece in enumerate(np.array_split(np.arange(len(frame)), 3)):
         frame.iloc[piece].to_parquet(path / f"{k}.parquet", index=False)
     return str(path)
+
+
+@pytest.fixture
+def sample_alone(monkeypatch):
+    """Runs that end with the search on the sample."""
+    monkeypatch.setattr(whole_source, "_on_the_whole", lambda search, *_: search.state)
 
 
 def whole(made):
@@ -68,8 +75,8 @@ def test_the_best_are_fitted_on_all_rows(folder, frame, tmp_path):
     assert len(whole(resumed)) == len(found)
 
 
-def test_rows_that_judge_are_not_learned_from(folder, frame, tmp_path):
-    made = AutoMLClassifier(**{**QUICK, "max_models": 1}, balance_classes=True, export_checkpoints_dir=tmp_path / "r")
+def test_rows_that_judge_are_not_learned_from(folder, sample_alone, tmp_path):
+    made = AutoMLClassifier(**QUICK, balance_classes=True, export_checkpoints_dir=tmp_path / "r")
     made.fit(folder, target="k", search_rows=800, kinds={"y": "identifier"})
     run, problem = made._finished.run, made._finished.problem
     origin = Origin.load(run)
@@ -95,8 +102,8 @@ def test_rows_that_judge_are_not_learned_from(folder, frame, tmp_path):
     assert len(few.y) == 3000  # the first of the same matrix
 
 
-def test_odd_cells_outside_the_sample_cost_their_rows_only(folder, frame, tmp_path):
-    made = AutoMLRegressor(**{**QUICK, "max_models": 1}, export_checkpoints_dir=tmp_path / "r")
+def test_odd_cells_outside_the_sample_cost_their_rows_only(folder, frame, sample_alone, tmp_path):
+    made = AutoMLRegressor(**QUICK, export_checkpoints_dir=tmp_path / "r")
     made.fit(folder, target="y", search_rows=800, kinds={"k": "identifier"})
     run = made._finished.run
     odd = frame.assign(a=frame["a"].astype(object), y=frame["y"].where(frame.index != 7))
@@ -123,7 +130,7 @@ def test_databases_are_sampled_too(frame, tmp_path):
     assert not whole(made) and len(made._finished.problem.y) == N
 
 
-def test_memory_decides_where_nothing_is_said(folder, monkeypatch):
+def test_memory_decides_where_nothing_is_said(folder, sample_alone, monkeypatch):
     monkeypatch.setattr(inputs, "CELL_BYTES", 1e6)  # as if the table had as many more rows
     with pytest.warns(UserWarning, match=r"The search sees .* of 12,000 rows"):
         made = AutoMLRegressor(**{**QUICK, "max_memory_mib": 16_000}).fit(folder, target="y", kinds={"k": "identifier"})

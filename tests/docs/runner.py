@@ -2,8 +2,8 @@
 
 ``python`` blocks share one namespace; a block whose first line is ``# path/name.py`` is a file of that name. Lines of
 ``sh`` blocks are commands: ``tabwright`` runs in this process, servers in one of their own until the page ends, and
-the rest in a shell. Searches are bounded to ``MODELS`` candidates of two folds (other systems' look-alikes, which
-count none, to ``SECONDS``), so that a loaded machine runs the same; ports and addresses become free ones on loopback.
+the rest in a shell. Searches are bounded to ``MODELS`` candidates of two folds, so that a loaded machine runs the same;
+ports and addresses become free ones on loopback.
 What a page sets up unseen stands in ``<!-- invisible-code-block: python``; before what can't run there is
 ``<!-- skip: next "the reason" -->``.
 """
@@ -32,7 +32,7 @@ from sybil.region import Lexeme
 from tabwright import tracking
 from tabwright.cli.main import main
 
-MODELS, SECONDS = 2, 6
+MODELS = 2
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"python", "sh", "toml", "text", "json"}
 PORTS = ("8080", "54321", "5000")

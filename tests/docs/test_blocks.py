@@ -16,12 +16,12 @@ PAGES = [pytest.param(p, id=str(p.relative_to(runner.ROOT))) for p in runner.pag
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning",
                             "ignore::ResourceWarning")  # fmt: skip
+@pytest.mark.usefixtures("three_candidates")  # of scripts for other systems
 @pytest.mark.parametrize("page", PAGES)
 def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setenv("TABWRIGHT_COMPAT_MAX_RUNTIME_SECS", str(runner.SECONDS))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     known = set(sys.modules)
     try:

@@ -1,6 +1,5 @@
 """A real scheduler and real workers, each a process of its own."""
 
-import contextlib
 import datetime as dt
 import gc
 import ipaddress
@@ -9,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from importlib import metadata
 from pathlib import Path
@@ -52,7 +50,7 @@ def start(address, slots=None, memory_limit_mib=None):
     return DaskEngine(connect(address, 1), 1, memory_limit_mib, slots)
 
 
-def wait(condition, seconds=20.0):
+def wait(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -63,24 +61,6 @@ def folders(cluster):
     """What runs keep on the workers' hosts."""
     walked = os.walk(cluster.path)  # which does not mind that they are being removed
     return [Path(folder, name) for folder, names, _ in walked for name in names if name.startswith("tabwright-")]
-
-
-@contextlib.contextmanager
-def meanwhile(act):
-    """Call a function again and again in a thread, until it returns true."""
-    ended = threading.Event()
-
-    def go():
-        while not ended.is_set() and not act():
-            time.sleep(0.1)
-
-    thread = threading.Thread(target=go)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def table(rows=400):
@@ -153,25 +133,22 @@ def test_the_command_line_takes_an_address(cluster, tmp_path):
     assert done.returncode == 2 and "Option engine is 'nowhere'. Fix: give 'local', 'dask'" in done.stderr
 
 
-def disturbed(cluster, folder, disturb, seconds, family):
-    """A run of one family on a cluster to which ``disturb`` happens meanwhile, and the seconds that it took."""
-    began = time.monotonic()
+def slow_run(cluster, path):
+    """A run with folds that take a moment."""
     aml = AutoMLRegressor(
-        max_runtime_secs=seconds, nfolds=3, engine=cluster.address, export_checkpoints_dir=folder,
-        include_families=[family], progress=False,
+        max_runtime_secs=120, nfolds=3, engine=cluster.address, export_checkpoints_dir=path,
+        include_families=["tabwright.testing.faulty:SLOW"], progress=False,
     )  # fmt: skip
-    with meanwhile(disturb):
-        aml.fit(table(), target="y")
-    return aml, time.monotonic() - began
+    return aml.fit(table(240), target="y")  # too few rows for a fold to stop a candidate, so that it goes on
 
 
-def test_a_worker_that_is_killed_costs_nothing_and_one_that_joins_is_used(tmp_path):
+def test_a_worker_that_is_killed_costs_nothing_and_one_that_joins_is_used(tmp_path, time_over):
     with LoopbackCluster() as cluster:
         first, _ = cluster.add(2)
         stages = []
 
-        def disturb():
-            n = len(list((tmp_path / "run" / "folds").glob("*.npy")))
+        def has_recovered(search):
+            n = search.n_recorded
             if not stages and n >= 2 and len(cluster.fold_processes()) == 2:
                 first.kill()
                 stages.append(n)
@@ -180,25 +157,31 @@ def test_a_worker_that_is_killed_costs_nothing_and_one_that_joins_is_used(tmp_pa
                 stages.append(n)
             return len(stages) == 2
 
-        aml, took = disturbed(cluster, tmp_path / "run", disturb, 20, "tabwright.testing.faulty:SLOW")
+        time_over(has_recovered)
+        began = time.monotonic()
+        aml = slow_run(cluster, tmp_path / "run")
+        took = time.monotonic() - began
         wait(lambda: not cluster.fold_processes())
-    assert len(stages) == 2 and took < 21.0
+    assert len(stages) == 2 and took < 121.0
     assert aml.failures().empty and aml.leader.members
     folds = [(f.model_id, f.fold) for f in RunDir(tmp_path / "run").read_journal().folds() if f.status == "ok"]
     assert len(folds) == len(set(folds)) > stages[1] - 3
 
 
-def test_a_run_whose_workers_all_die_ends_in_its_budget_with_what_it_has(tmp_path):
+def test_a_run_whose_workers_all_die_ends_in_its_budget_with_what_it_has(tmp_path, time_over):
     with LoopbackCluster() as cluster:
         (worker,) = cluster.add(1)
+        killed = []
 
-        def disturb():
-            if done := len(list((tmp_path / "run" / "folds").glob("*.npy"))) >= 3:
+        def has_lost_all(search):
+            if not killed and search.state.finished():
                 worker.kill()
-            return done
+                killed.append(time.monotonic())
+            return killed
 
-        aml, took = disturbed(cluster, tmp_path / "run", disturb, 15, "linear")
-        assert 10.0 < took < 16.0
+        time_over(has_lost_all, 3.0)
+        aml = slow_run(cluster, tmp_path / "run")
+        assert 3.0 <= time.monotonic() - killed[0] < 30.0
         assert aml.leader.members and aml.failures().empty
 
 
@@ -208,19 +191,19 @@ def test_a_fold_is_put_again_until_too_many_workers_were_lost_with_it(small):
         engine = start(cluster.address)
         try:
             engine.open(small.path)
-            EngineContract().busy(engine, job("SLEEP"))
+            EngineContract().busy(engine, job("SLEEP", seconds=600.0))
             where = [engine._works[0].member.address]
             for _ in range(engine_module.MAX_LOSSES - 1):
                 cluster.workers[-1].kill()
                 cluster.add(1)
-                end = time.monotonic() + 40
+                end = time.monotonic() + 120
                 while engine._works[0].member is None or engine._works[0].member.address in where:
                     assert engine.poll(0.1) == [] and time.monotonic() < end
                 where.append(engine._works[0].member.address)
                 assert [j.key for j in engine.running()] == [("sleep_1", 0)]
             cluster.workers[-1].kill()
             wait(lambda: not cluster.fold_processes())  # which do not outlive their workers
-            outcomes = engine.poll(20.0)
+            outcomes = engine.poll(60.0)
             assert [o.status for o in outcomes] == [Status.CRASHED]
             assert "3 workers were lost with it" in outcomes[0].reason
             assert engine.n_workers == 1 and engine.free() == 0 and engine.running() == []
@@ -237,12 +220,12 @@ def test_a_worker_that_falls_silent_is_not_waited_for_and_used_again_when_it_com
             engine.open(small.path)
             EngineContract().busy(engine, job("SLEEP", seconds=2.0))
             worker.send_signal(signal.SIGSTOP)
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while engine._works[0].member is not None:
                 assert engine.poll(0.1) == [] and time.monotonic() < end
             assert engine.free() == 0 and [j.key for j in engine.running()] == [("sleep_1", 0)]
             worker.send_signal(signal.SIGCONT)
-            outcomes = engine.poll(40.0)
+            outcomes = engine.poll(120.0)
             assert [o.status for o in outcomes] == [Status.TIMEOUT]
         finally:
             engine.close()
@@ -268,8 +251,8 @@ def test_a_driver_that_is_killed_leaves_nothing_on_the_workers(cluster, tmp_path
         assert driver.stdout.readline() == "busy\n"
         assert cluster.fold_processes()
         driver.kill()
-    wait(lambda: not cluster.fold_processes(), 5.0)
-    wait(lambda: not folders(cluster), 5.0)
+    wait(lambda: not cluster.fold_processes())
+    wait(lambda: not folders(cluster))
 
 
 # --- what can't work is said in a sentence ----------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def data(rows=1500):
 
 
 def estimator(path, **options):
-    options = {"max_runtime_secs": 60, "max_models": 3, "n_jobs": 2} | options
+    options = {"max_runtime_secs": 60, "max_models": 3, "nfolds": 2, "n_jobs": 2} | options
     return AutoMLRegressor(progress=False, export_checkpoints_dir=path, **options)
 
 
@@ -145,7 +145,8 @@ import time, pandas as pd
 assert abs(time.time() - time.time()) + abs(time.time() - time.time()) + abs(time.time() - time.time()) > 60
 from tabwright import AutoMLRegressor
 start = time.monotonic()
-aml = AutoMLRegressor(max_runtime_secs=8, n_jobs=2, progress=False, export_checkpoints_dir={str(tmp_path / "run")!r})
+aml = AutoMLRegressor(max_runtime_secs=8, nfolds=2, n_jobs=2, include_families=["linear", "lightgbm"], progress=False,
+                      export_checkpoints_dir={str(tmp_path / "run")!r})
 aml.fit(pd.read_parquet({str(tmp_path / "table.parquet")!r}), target="y")
 print(time.monotonic() - start, len(aml.leader.members))
 """
@@ -154,22 +155,14 @@ print(time.monotonic() - start, len(aml.leader.members))
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seconds, members = done.stdout.split()
-    assert 5 < float(seconds) < 9.5 and int(members) > 0
+    assert 5 < float(seconds) < 60 and int(members) > 0  # the least jump is an hour
     folds = RunDir(tmp_path / "run").read_journal().folds()
-    assert all(0 < f.seconds < 8 for f in folds)
+    assert all(0 < f.seconds < 60 for f in folds)
     spread = max(f.started + f.seconds for f in folds) - min(f.started for f in folds)
-    assert 0 < spread < 10  # the record itself does not jump
+    assert 0 < spread < 60  # the record itself does not jump
 
 
 # --- signals --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """A CSV file that takes a moment to read."""
-    path = tmp_path_factory.mktemp("data") / "large.csv"
-    data(150_000).to_csv(path, index=False)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +172,29 @@ def small(tmp_path_factory):
     return path
 
 
-def start(table, path, seconds, *more):
-    command = [sys.executable, "-m", "tabwright.cli.main", "fit", table, "--target", "y", "--out", path, "--quiet",
-               "--max-runtime-secs", str(seconds), *more]  # fmt: skip
+HELD = """
+import sys, time
+from pathlib import Path
+from tabwright import automl
+from tabwright.cli.main import main
+name, sign, *command = sys.argv[1:]
+function = getattr(automl, name)
+
+def held(*arguments):
+    while not Path(sign).exists():
+        time.sleep(0.01)
+    return function(*arguments)
+
+setattr(automl, name, held)
+sys.exit(main(command))
+"""
+
+
+def start(table, path, *more, held=None):
+    """A run by the command line; one that is ``held`` waits in a function until the file ``path.sign`` is there."""
+    program = ["-m", "tabwright.cli.main"] if held is None else ["-c", HELD, held, f"{path}.sign"]
+    command = [sys.executable, *program, "fit", table, "--target", "y", "--out", path, "--quiet", "--max-runtime-secs",
+               "120", *more]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -203,31 +216,33 @@ def journal_holds(path, what):
 
 
 STAGES = {
-    "reading": lambda path: path.exists() and not (path / "run.json").exists(),
+    "reading": Path.exists,
     "first fold": lambda path: journal_holds(path, lambda j: j.candidates()),
     "search": lambda path: journal_holds(path, lambda j: j.leaders()),
     "ending": lambda path: journal_holds(path, lambda j: any(kind == "finished" for _, kind, _ in j.events())),
 }
+HELD_IN = {"reading": "infer_schema", "ending": "_finish"}  # which else are over too soon to be seen
 
 
 @pytest.mark.parametrize(("stage", "how"), [
     *((stage, signal.SIGTERM) for stage in STAGES), ("search", signal.SIGINT),
     *(pytest.param(stage, signal.SIGINT, marks=pytest.mark.slow) for stage in STAGES if stage != "search"),
 ])  # fmt: skip
-def test_a_signal_in_any_stage_ends_in_order(stage, how, large, small, tmp_path):
+def test_a_signal_in_any_stage_ends_in_order(stage, how, small, tmp_path):
     path = tmp_path / "run"
-    process = start(large if stage == "reading" else small, path, 7 if stage == "ending" else 120)
+    few = ["--max-models", "2", "--nfolds", "3", "--include-families", "linear"] if stage == "ending" else []
+    process = start(small, path, *few, held=HELD_IN.get(stage))
     wait(lambda: STAGES[stage](path))
     os.killpg(process.pid, how)  # to the whole group, as a terminal and an init system send it
+    Path(f"{path}.sign").touch()
     out, err = process.communicate(timeout=60)
     assert "Traceback" not in err
     if stage == "reading":
         assert process.returncode == 130 and "before the run had begun" in err
         return
     assert f"tabwright resume {path}" in err
-    assert process.returncode == 0 or stage == "ending"
-    if process.returncode == 0:
-        assert "rank" in out
+    assert process.returncode == 0
+    assert "rank" in out
     statuses = {f.status for f in RunDir(path).read_journal().folds()}
     assert statuses <= {"ok", "cancelled", "timeout"}
     if stage != "first fold":
@@ -236,7 +251,7 @@ def test_a_signal_in_any_stage_ends_in_order(stage, how, large, small, tmp_path)
 
 def test_a_second_signal_ends_at_once_and_tells_how_to_go_on(small, tmp_path):
     path = tmp_path / "run"
-    process = start(small, path, 120)
+    process = start(small, path)
     wait(lambda: STAGES["search"](path))
     for _ in range(3):
         process.send_signal(signal.SIGINT)
@@ -251,7 +266,8 @@ def test_a_worker_terminated_from_outside_is_recorded_and_replaced(tmp_path):
 
     data().to_csv(tmp_path / "table.csv", index=False)
     path = tmp_path / "run"
-    process = start(tmp_path / "table.csv", path, 10)
+    process = start(tmp_path / "table.csv", path, "--max-models", "3", "--nfolds", "3", "--include-families",
+                    "linear,lightgbm")  # fmt: skip
     wait(lambda: STAGES["first fold"](path))
     for child in psutil.Process(process.pid).children():
         if "tabwright.engine.worker" in " ".join(child.cmdline()):
@@ -261,7 +277,8 @@ def test_a_worker_terminated_from_outside_is_recorded_and_replaced(tmp_path):
     assert "rank" in out
     folds = RunDir(path).read_journal().folds()
     assert {f.reason for f in folds if f.status == "crashed"} == {"the worker process ended with code -9"}
-    assert sum(f.status == "ok" for f in folds) > 2
+    fitted = [f.started for f in folds if f.status == "ok"]
+    assert len(fitted) > 2 and max(fitted) > max(f.started for f in folds if f.status == "crashed")
     assert Path(path, "run.json").exists()
 
 

@@ -78,9 +78,7 @@ def test_predictions_stay_near_what_was_seen():
 @given(st.lists(st.floats(-1e12, 1e12), max_size=30))
 def test_any_target_is_looked_at(values):
     y = np.array(values)
-    assert differs_by_factors(y) in (True, False)
-    if len(y) and y.min() < 0.0:
-        assert not differs_by_factors(y)
+    assert not differs_by_factors(y) or 0.0 <= y.min() < y.max()  # and nothing warns
 
 
 def test_only_skewed_positive_targets_are_worth_a_try():
@@ -95,8 +93,8 @@ def test_only_skewed_positive_targets_are_worth_a_try():
 def test_a_run_tries_it_and_exports_what_leads(tmp_path):
     X, y = prices(1500)
     frame = pd.DataFrame(X, columns=list("abc"))
-    model = AutoMLRegressor(max_models=4, max_runtime_secs=120, include_families=["lightgbm", "linear"], progress=False,
-                            export_checkpoints_dir=tmp_path, sort_metric="rmsle")  # fmt: skip
+    model = AutoMLRegressor(max_models=4, max_runtime_secs=120, include_families=["lightgbm", "linear"], nfolds=3,
+                            progress=False, export_checkpoints_dir=tmp_path, sort_metric="rmsle")  # fmt: skip
     model.fit(frame, y)
     run = RunDir.open(next(p.parent for p in tmp_path.rglob("run.json")))
     logged = [c.model_id for c in run.read_journal().candidates() if c.params.get(TARGET) == LOGARITHM]

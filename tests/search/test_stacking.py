@@ -85,9 +85,9 @@ def test_a_stacker_is_exported_exactly_with_what_it_reads(run, tmp_path):
         alone = next(m for m in made._finished.ensemble.members if not m.stacked_on)
         twin = next(m for m in stacked.folds[0].stacked if m.model_id == base)
         assert all(a is b for a, b in zip(alone.folds, twin.folds, strict=True))
-        size = report.profile.size_mib
-        led_by(made, entry.candidate.model_id)
-        assert made.export(tmp_path / "alone.onnx").profile.size_mib == pytest.approx(size, rel=0.02)
+    led_by(made, entry.candidate.model_id)
+    alone = made.export(tmp_path / "alone.onnx")
+    assert alone.profile.size_mib == pytest.approx(report.profile.size_mib, rel=0.02)
 
 
 def test_out_of_fold_a_stacker_predicts_from_what_its_bases_did(run):
@@ -106,6 +106,7 @@ def test_out_of_fold_a_stacker_predicts_from_what_its_bases_did(run):
         np.testing.assert_allclose(problem.user_prediction(again), stored, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("run", [pytest.param("regression", marks=pytest.mark.slow), *TASKS[1:]], indirect=True)
 def test_a_leader_with_stackers_is_opened_and_replayed(run, tmp_path):
     made, X, _ = run
     finished = made._finished
@@ -147,7 +148,7 @@ def test_a_run_with_few_models_has_none_that_are_stacked():
     X, y = waves("regression")
     made = AutoMLRegressor(**OPTIONS | {"max_models": 4, "include_families": ["lightgbm", "linear"]}).fit(X, y)
     assert not stackers(made)
-    assert (made.leaderboard()["stack_level"] <= 2).all()
+    assert set(made.leaderboard().set_index("family")["stack_level"].drop("ensemble", errors="ignore")) == {0, 1}
 
 
 def test_a_difference_within_chance_is_not_clear():

@@ -298,7 +298,7 @@ def test_counts_of_all_processes(models):
     with serving(models, "--workers", "2", "--evaluate-secs", "0.3") as run:
         run.wait_for(lambda: len(run.workers()) == 2)
         for _ in range(30):
-            with httpx.Client(base_url=run.url) as http:  # another connection, so perhaps another worker
+            with httpx.Client(base_url=run.url, timeout=60) as http:  # another connection, so perhaps another worker
                 assert http.post("/models/sum/predict", json=[ROW] * 2).json()["predictions"] == [SUMS[0]] * 2
         run.post("/models/sum/predict", json={"x": "abc"})
         run.post("/models/sum/predict", json=ROW | {"c": "z"})

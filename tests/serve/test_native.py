@@ -249,3 +249,13 @@ def test_reasons_are_for_few_rows(server):
 ])  # fmt: skip
 def test_an_outcome_is_read_as_the_class_that_it_names(outcome, classes, position):
     assert _outcome(outcome, {"classes": classes}, 0) == position
+
+
+def test_empty_cells_of_a_row_are_no_names(make_model, tmp_path):
+    """Reading a file would name the columns of an empty header so."""
+    schema = Schema(tuple(Column(f"column_{k}", Kind.NUMERIC, example=1.0) for k in (1, 2, 3)), "y", Task.REGRESSION)
+    (tmp_path / "m.onnx").write_bytes(make_model(schema))
+    served = SimpleNamespace(model=load_model(tmp_path / "m.onnx"))
+    for first in ([np.nan] * 3, [np.nan, np.nan, 5.0]):
+        body = ",".join("" if np.isnan(v) else f"{v}" for v in first) + "\n1,2,3\n"
+        np.testing.assert_array_equal(_read_csv(body.encode(), served, 10)["numbers"], [first, [1.0, 2.0, 3.0]])

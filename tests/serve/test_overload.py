@@ -58,7 +58,7 @@ def test_a_slow_sender_is_let_go(models):
         with socket.create_connection((host, int(port)), timeout=20) as slow:
             slow.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
             assert b"503" in slow.recv(1000).split(b"\r\n")[0]
-        assert run.post("/predict", json=ROW).status_code == 200
+        run.wait_for(lambda: run.post("/predict", json=ROW).status_code == 200)  # a slow machine may let it go too
 
 
 def test_overload_is_told_quickly_and_passes(models):
@@ -72,11 +72,11 @@ def test_overload_is_told_quickly_and_passes(models):
                 held.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
                 return run.post("/predict", json=ROW).status_code == 503
 
-            run.wait_for(hold_one_more_and_ask, 15)
+            run.wait_for(hold_one_more_and_ask, 15)  # before those that are held are let go
             answer = run.post("/predict", json=ROW)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert run.get("/ping").status_code == 200  # probes are answered all the same
-        run.wait_for(lambda: run.post("/predict", json=ROW).status_code == 200, 5)
+        run.wait_for(lambda: run.post("/predict", json=ROW).status_code == 200)
 
 
 def test_shutdown_finishes_what_is_in_flight(models):
@@ -96,7 +96,7 @@ def test_many_clients_at_once_get_their_own_answers(server):
     wrong = []
 
     def ask(k):
-        with httpx.Client(base_url=server.url) as http:
+        with httpx.Client(base_url=server.url, timeout=60) as http:
             for j in range(50):
                 x = k * 1000.0 + j
                 answer = http.post("/models/sum/predict", json=[ROW | {"x": x}] * (1 + j % 3)).json()
@@ -207,7 +207,7 @@ def test_tls(models, tmp_path):
     with serving(models / "sum.onnx", "--tls-cert", cert, "--tls-key", key) as run:
         assert run.url.startswith("https://")
         trusted = ssl.create_default_context(cafile=str(cert))
-        with httpx.Client(base_url=run.url, verify=trusted) as http:
+        with httpx.Client(base_url=run.url, verify=trusted, timeout=60) as http:
             assert http.post("/predict", json=ROW).json()["predictions"] == [SUMS[0]]
 
 

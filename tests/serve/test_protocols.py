@@ -190,7 +190,7 @@ def test_every_protocol_gives_the_same_number(server):
     """One row through every route, and the runtime's own answer."""
     used = [c.name for c in COLUMNS if c.used]
     tensors = [{"name": n, "datatype": TRITON_TYPES[n], "shape": [1], "data": [ROW[n]]} for n in used]
-    with httpx.Client(base_url=server.url) as http:
+    with httpx.Client(base_url=server.url, timeout=60) as http:
         found = {
             http.post("/models/sum/predict", json=ROW).json()["predictions"][0],
             http.post("/v2/models/sum/infer", json={"inputs": tensors}).json()["outputs"][0]["data"][0],

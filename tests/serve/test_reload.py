@@ -140,14 +140,16 @@ def test_reloading_and_killing_workers_gives_no_wrong_answer(tmp_path, make_mode
         threads = [threading.Thread(target=ask) for _ in range(4)]
         for thread in threads:
             thread.start()
-        for k in range(12):
-            put(path, (fraud, sums)[k % 2])
-            time.sleep(0.4)
-            if k in (4, 8):
-                os.kill(run.wait_for(run.workers)[0], signal.SIGKILL)
-        stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            for k in range(12):
+                put(path, (fraud, sums)[k % 2])
+                time.sleep(0.4)
+                if k in (4, 8):
+                    os.kill(run.wait_for(run.workers)[0], signal.SIGKILL)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
         assert wrong == []
         assert len(seen) == 2
         assert broken[0] <= 4 * len(threads)  # those that a killed worker held or had yet to take
@@ -175,7 +177,7 @@ def test_a_worker_that_dies_while_it_is_asked_for_an_answer_is_replaced_at_once(
         os.kill(first, signal.SIGSTOP)
         time.sleep(2)  # by now the supervisor waits for it, for 30 s
         os.kill(first, signal.SIGKILL)
-        run.wait_for(lambda: first not in run.workers() and len(run.workers()) == 2, seconds=15)
+        run.wait_for(lambda: first not in run.workers() and len(run.workers()) == 2, seconds=25)
 
 
 def test_workers_of_a_killed_server_end(tmp_path, make_model):

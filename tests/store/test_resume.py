@@ -156,10 +156,18 @@ def test_format_1_is_read_as_it_stands(format_1):
     assert {p: p.read_bytes() for p in sorted(format_1.rglob("*")) if p.is_file()} == before
 
 
+def allow_four(run):
+    """Let a run that has begun three candidates end with the next one, not with its time."""
+    stored = json.loads((run / "run.json").read_text())
+    stored["config"]["max_models"] = 4
+    (run / "run.json").write_text(json.dumps(stored))
+
+
 def test_format_1_goes_on_in_todays_format(format_1):
     run = format_1 / "run"
+    allow_four(run)
     before = ok_folds(run)
-    made = AutoMLClassifier.resume(run, 10, progress=False, data=format_1 / "table.csv")
+    made = AutoMLClassifier.resume(run, progress=False, data=format_1 / "table.csv")
     after = ok_folds(run)
     assert after[: len(before)] == before and len(set(after)) == len(after) > len(before)
     assert json.loads((run / "run.json").read_text())["format"] == FORMAT
@@ -172,8 +180,9 @@ def test_format_1_goes_on_in_todays_format(format_1):
 
 def test_an_upgrade_that_was_broken_off_is_repeated(format_1):
     run = format_1 / "run"
+    allow_four(run)
     Journal(run / "journal.sqlite").close()  # only the journal has been upgraded
-    AutoMLClassifier.resume(run, 10, progress=False)
+    AutoMLClassifier.resume(run, progress=False)
     assert RunDir.open(run).config()["format"] == FORMAT
 
 
@@ -195,6 +204,7 @@ def test_a_newer_format_is_refused(run):
 
 def test_disk_use_stays_bounded_and_nothing_that_leads_is_lost(tmp_path):
     frame = data(900)
+    frame["y"] += np.random.default_rng(1).normal(size=900)  # of which boosting has soon learned all that there is
     free = fitted(tmp_path / "free", frame, max_models=6)
     size = RunDir(tmp_path / "free").size_mib()
     limit = 0.9 * size
@@ -204,7 +214,7 @@ def test_disk_use_stays_bounded_and_nothing_that_leads_is_lost(tmp_path):
     assert run.size_mib() <= limit
     assert journal.discarded()
     assert len(made.leaderboard()) == len(free.leaderboard())  # those removed stay on the board
-    assert len(made.leaderboard("all"))
+    assert made.leaderboard("all").model_id.tolist() == made.leaderboard().model_id.tolist()
     leading = {m.model_id for m in made.leader.members}
     assert leading and not leading & set(journal.discarded())
     again = AutoMLRegressor.open(tmp_path / "bound")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import contextlib
+import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from tabwright.cli.main import main
 
 
 def census(rows=900, seed=0):
@@ -26,17 +28,17 @@ def census(rows=900, seed=0):
     return made
 
 
-def tabwright(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tabwright.cli.main", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+def tabwright(*arguments: object) -> str:
+    """What a command prints, which is done."""
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        assert main([*map(str, arguments)]) == 0
+    return told.getvalue()
 
 
 def finished_run(folder: Path, frame: pd.DataFrame, target: str) -> Path:
     """A run of two linear candidates and a boosted one."""
     data, path = folder / "table.parquet", folder / "run"
     frame.to_parquet(data)
-    done = tabwright("fit", data, "--target", target, "--max-models", 2, "--max-runtime-secs", 100, "--nfolds", 3,
-                     "--include-families", "linear,lightgbm", "--quiet", "--out", path)  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    tabwright("fit", data, "--target", target, "--max-models", 2, "--max-runtime-secs", 100, "--nfolds", 3,
+              "--include-families", "linear,lightgbm", "--quiet", "--out", path)  # fmt: skip
     return path
