@@ -99,15 +99,13 @@ def test_commands_on_a_run(run, csv, capsys):
     assert json.loads(tabwright("audit", run, "--json").stdout)["candidates"][0]["family"]
 
 
-def test_resume_goes_on_after_a_finished_run(run, tmp_path):
+def test_resume_goes_on_after_a_finished_run(run, tmp_path, capsys):
     before, path = finished_folds(run), tmp_path / "run"
     shutil.copytree(run, path)
-    done = tabwright("resume", path, "--extra-secs", 60)
-    assert done.returncode == 0 and "There was nothing to do" in done.stderr, done.stderr
-    assert finished_folds(path) == before
+    assert main(["resume", str(path), "--extra-secs", "60"]) == 0
+    assert "There was nothing to do" in capsys.readouterr().err and finished_folds(path) == before
     allow(path, 3)
-    done = tabwright("resume", path, "--extra-secs", 60)
-    assert done.returncode == 0, done.stderr
+    assert main(["resume", str(path), "--extra-secs", "60"]) == 0
     after = finished_folds(path)
     assert after[: len(before)] == before and len(after) == len(before) + 3
 

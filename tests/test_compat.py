@@ -61,7 +61,7 @@ train, test = housing.split_frame(ratios=[0.8], seed=1)
 y = "MedHouseVal"
 x = train.columns
 x.remove(y)
-aml = H2OAutoML(max_runtime_secs=300, max_models=4, sort_metric='RMSE', balance_classes=False,
+aml = H2OAutoML(max_runtime_secs=300, max_models=3, nfolds=3, sort_metric='RMSE', balance_classes=False,
                 export_checkpoints_dir='./checkpoints', seed=1)
 aml.train(x=x, y=y, training_frame=train)
 lb = aml.leaderboard
@@ -122,7 +122,7 @@ def test_tpots_dask_is_an_engine():
 
 
 def test_the_script_of_h2o(folder):
-    pd.read_parquet(CALIFORNIA_HOUSING).sample(4000, random_state=1).to_csv(folder / "housing.csv", index=False)
+    pd.read_parquet(CALIFORNIA_HOUSING).sample(2000, random_state=1).to_csv(folder / "housing.csv", index=False)
     names = run(H2O, PATH="housing.csv")
     assert names["rmse"] < 0.9  # the constant prediction has 1.15
     board, extra = names["lb"].as_data_frame(), names["extra"].as_data_frame()

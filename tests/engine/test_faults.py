@@ -53,7 +53,7 @@ def test_a_failing_family_is_an_entry_in_the_ledger(fault, status, reason):
 
 def test_a_family_that_sleeps_for_ever_is_killed_at_its_limit():
     began = time.monotonic()
-    aml = fit([f"{FAULTY}:SLEEP"], max_runtime_secs=None, max_runtime_secs_per_model=5.0, max_models=3)
+    aml = fit([f"{FAULTY}:SLEEP"], max_runtime_secs=None, max_runtime_secs_per_model=4.0, max_models=3)
     assert set(aml.failures().status) == {"timeout"}
     assert aml.leader.members and time.monotonic() - began < 60.0
 
@@ -166,7 +166,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))  # the kernel refu
 rng = np.random.default_rng(0)
 X = pd.DataFrame(rng.normal(size=(1500, 4)), columns=list("abcd"))
 y = X["a"] * 2 + X["b"] + rng.normal(size=1500)
-aml = AutoMLRegressor(max_runtime_secs=120, max_models=2, include_families=["extra_trees", "linear"], progress=False)
+aml = AutoMLRegressor(max_runtime_secs=120, max_models=2, nfolds=3, include_families=["extra_trees", "linear"],
+                      progress=False)
 aml.fit(X, y)
 print(aml.failures().reason.iloc[0], [m.family for m in aml.leader.members], np.isfinite(aml.predict(X)).all())
 """
