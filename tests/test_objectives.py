@@ -37,8 +37,8 @@ def free(tmp_path_factory):
 def fast():
     """A run that leads with what takes few microseconds, of models that count costs."""
     X, y = waves()
-    made = AutoMLRegressor(max_runtime_secs=None, max_models=10, nfolds=3, progress=False,
-                           include_families=["lightgbm", "linear", "xgboost", "mlp"],
+    made = AutoMLRegressor(max_runtime_secs=None, max_models=8, nfolds=3, progress=False,
+                           include_families=["lightgbm", "linear", "xgboost"],
                            objectives=("score", "latency_us"),
                            constraints={"latency_us": 60, "size_mib": 2.0})  # fmt: skip
     return made.fit(X, y)
@@ -75,7 +75,7 @@ def test_a_point_of_the_front_becomes_the_leader_and_is_remembered(free, tmp_pat
         sample = free._finished.sample
         assert free.pareto().query("leader")["latency_p50_us"].iloc[0] <= middle
         again = measure((tmp_path / "small.onnx").read_bytes(), graph_inputs(sample))
-        assert again.size_mib == report.profile.size_mib
+        assert again.size_mib == pytest.approx(report.profile.size_mib, rel=0.02)
     finally:
         free.select(design=front.iloc[0]["design"])
 
@@ -132,8 +132,8 @@ def test_students_of_classes(classes, tmp_path):
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"a": rng.normal(size=800), "b": rng.normal(size=800)})
     y = np.digitize(X["a"] + X["b"] ** 2 + 0.2 * rng.normal(size=800), [0.4, 1.2, 2.5][: classes - 1])
-    made = AutoMLClassifier(max_runtime_secs=None, max_models=8, nfolds=3, progress=False,
-                            include_families=["lightgbm", "linear", "mlp"],
+    made = AutoMLClassifier(max_runtime_secs=None, max_models=6, nfolds=3, progress=False,
+                            include_families=["lightgbm", "linear", "xgboost"],
                             constraints={"latency_us": 200}).fit(X, y)  # fmt: skip
     students = [e for e in made._finished.state.entries.values() if TEACHER in e.candidate.params]
     assert students and all(e.status == "ok" for e in students)

@@ -204,15 +204,15 @@ def test_a_run_explains_its_own_table_out_of_fold(fitted):
 
 def test_command_line(fitted, frame, tmp_path, capsys):
     *_, folder = fitted
-    frame.head(80).to_csv(tmp_path / "rows.csv", index=False)
+    frame.head(20).to_csv(tmp_path / "rows.csv", index=False)
     out = ["--rows", str(tmp_path / "c.csv"), "--out", str(tmp_path / "e.html"), "--by", "colour"]
     assert main(["explain", str(folder / "price.onnx"), str(tmp_path / "rows.csv"), *out]) == 0
     shown = capsys.readouterr().out
     assert "amount" in shown and "by colour" in shown
     written = pd.read_csv(tmp_path / "c.csv")
-    assert {"base", "prediction", "reason_3"} <= set(written.columns) and len(written) == 80
+    assert {"base", "prediction", "reason_3"} <= set(written.columns) and len(written) == 20
     assert (tmp_path / "e.html").read_text().startswith("<!doctype html>")
-    assert main(["explain", str(folder / "level"), "--max-rows", "60"]) == 0
+    assert main(["explain", str(folder / "level"), "--max-rows", "20"]) == 0
     assert main(["explain", str(folder / "price.onnx")]) == 0
     assert "explained on 32 rows" in capsys.readouterr().out
     assert main(["explain", str(folder / "price.onnx"), str(tmp_path / "rows.csv"), "--by", "nothing"]) == 2
