@@ -12,6 +12,7 @@ import pytest
 from tabwright import AutoMLRegressor, load_model
 from tabwright.engine import local
 from tabwright.engine.local import LocalEngine
+from tabwright.errors import RunError
 
 FAULTY = "tabwright.testing.faulty"
 
@@ -108,6 +109,10 @@ def test_a_candidate_that_lacks_its_last_fold_counts_by_the_others_where_that_is
     np.testing.assert_array_equal(again.predict(X), aml.predict(X))
     assert again.leaderboard().model_id.tolist() == aml.leaderboard().model_id.tolist()
     assert load_model(aml.export(tmp_path / "model.onnx").path).predict(X) == pytest.approx(aml.predict(X), rel=1e-6)
+    stored = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(RunError, match="This is not the table"):
+        AutoMLRegressor.resume(tmp_path / "run", data=X.assign(target=y[::-1].to_numpy()))
+    assert (tmp_path / "run" / "run.json").read_bytes() == stored
     # a run that goes on has all three again, until the time is over once more
     later = AutoMLRegressor.resume(tmp_path / "run")._finished
     assert later.problem.n_folds == 2 and later.run.config()["made_folds"] == 3
