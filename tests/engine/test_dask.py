@@ -145,7 +145,7 @@ def slow_run(cluster, path):
 def test_a_worker_that_is_killed_costs_nothing_and_one_that_joins_is_used(tmp_path, time_over):
     with LoopbackCluster() as cluster:
         first, _ = cluster.add(2)
-        stages = []
+        stages, over = [], []
 
         def has_recovered(search):
             n = search.n_recorded
@@ -155,14 +155,14 @@ def test_a_worker_that_is_killed_costs_nothing_and_one_that_joins_is_used(tmp_pa
                 cluster.add(1)
             elif len(stages) == 1 and len(cluster.fold_processes()) == 2 and n > stages[0] + 3:
                 stages.append(n)
-            return len(stages) == 2
+                over.append(time.monotonic())
+            return over
 
         time_over(has_recovered)
-        began = time.monotonic()
         aml = slow_run(cluster, tmp_path / "run")
-        took = time.monotonic() - began
+        took = time.monotonic() - over[0]  # 4 s are set aside for what follows the search
         wait(lambda: not cluster.fold_processes())
-    assert len(stages) == 2 and took < 121.0
+    assert len(stages) == 2 and took < 5.0
     assert aml.failures().empty and aml.leader.members
     folds = [(f.model_id, f.fold) for f in RunDir(tmp_path / "run").read_journal().folds() if f.status == "ok"]
     assert len(folds) == len(set(folds)) > stages[1] - 3
@@ -181,7 +181,7 @@ def test_a_run_whose_workers_all_die_ends_in_its_budget_with_what_it_has(tmp_pat
 
         time_over(has_lost_all, 3.0)
         aml = slow_run(cluster, tmp_path / "run")
-        assert 3.0 <= time.monotonic() - killed[0] < 30.0
+        assert 3.0 <= time.monotonic() - killed[0] < 8.0  # 4 s are set aside for what follows the search
         assert aml.leader.members and aml.failures().empty
 
 
@@ -251,8 +251,8 @@ def test_a_driver_that_is_killed_leaves_nothing_on_the_workers(cluster, tmp_path
         assert driver.stdout.readline() == "busy\n"
         assert cluster.fold_processes()
         driver.kill()
-    wait(lambda: not cluster.fold_processes())
-    wait(lambda: not folders(cluster))
+    wait(lambda: not cluster.fold_processes(), 5.0)
+    wait(lambda: not folders(cluster), 5.0)
 
 
 # --- what can't work is said in a sentence ----------------------------------------------------------------------------

@@ -155,11 +155,11 @@ print(time.monotonic() - start, len(aml.leader.members))
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seconds, members = done.stdout.split()
-    assert 5 < float(seconds) < 60 and int(members) > 0  # the least jump is an hour
+    assert 5 < float(seconds) < 9.5 and int(members) > 0
     folds = RunDir(tmp_path / "run").read_journal().folds()
-    assert all(0 < f.seconds < 60 for f in folds)
+    assert all(0 < f.seconds < 8 for f in folds)
     spread = max(f.started + f.seconds for f in folds) - min(f.started for f in folds)
-    assert 0 < spread < 60  # the record itself does not jump
+    assert 0 < spread < 10  # the record itself does not jump
 
 
 # --- signals --------------------------------------------------------------------------------------------------------

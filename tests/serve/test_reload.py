@@ -177,7 +177,7 @@ def test_a_worker_that_dies_while_it_is_asked_for_an_answer_is_replaced_at_once(
         os.kill(first, signal.SIGSTOP)
         time.sleep(2)  # by now the supervisor waits for it, for 30 s
         os.kill(first, signal.SIGKILL)
-        run.wait_for(lambda: first not in run.workers() and len(run.workers()) == 2, seconds=25)
+        run.wait_for(lambda: first not in run.workers() and len(run.workers()) == 2, seconds=15)
 
 
 def test_workers_of_a_killed_server_end(tmp_path, make_model):

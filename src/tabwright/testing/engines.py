@@ -30,7 +30,6 @@ from tabwright.types import Task
 
 FAULTY = "tabwright.testing.faulty"
 PATIENCE_S = 60.0  # for a process to start on a busy machine
-AT_ONCE_S = 5.0  # for what waits for nothing, on such a machine
 
 
 def small_run(path: Path, rows: int = 300) -> RunDir:
@@ -139,18 +138,18 @@ class EngineContract:
             assert [j.key for j in engine.running()] == [("sleep_1", 0)]
             began = time.monotonic()
             assert [(o.job.key, o.status) for o in engine.cancel()] == [(("sleep_1", 0), Status.CANCELLED)]
-            assert time.monotonic() - began < AT_ONCE_S and engine.running() == []
+            assert time.monotonic() - began < 1.0 and engine.running() == []
             assert self.fitted(engine, job("linear"))["linear_1.0"].status is Status.OK
         finally:
             engine.close()
 
-    def test_closing_is_done_at_once_and_happens_once(self, run: RunDir) -> None:
+    def test_closing_takes_less_than_a_second_and_happens_once(self, run: RunDir) -> None:
         engine = self.start(1)
         engine.open(run.path)
         self.busy(engine, job("SLEEP"))
         began = time.monotonic()
         outcomes = engine.close()
-        assert time.monotonic() - began < AT_ONCE_S
+        assert time.monotonic() - began < 1.0
         assert [o.status for o in outcomes] == [Status.CANCELLED]
         assert engine.close() == [] and engine.running() == []
         before = sorted(run.path.rglob("*"))
