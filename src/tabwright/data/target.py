@@ -222,9 +222,10 @@ def _infinite(value: Any) -> float:
 
 def _classes(values: Any, name: str) -> Target:
     raw = coerce.as_array(values)
-    numbers = _numbers_of(raw) if raw.dtype.kind == "O" else raw
-    if numbers is not None and numbers.dtype.kind == "f":
-        _check_finite(numbers, name)
+    if raw.dtype.kind == "O" and (found := _numbers_of(raw)) is not None:
+        raw = values = found
+    if raw.dtype.kind == "f":
+        _check_finite(raw, name)
     keep, labels, class_dtype = _labels(raw, values, name)
     if class_dtype == "str":
         labels = _as_spelled(raw, labels)
